@@ -1,0 +1,1 @@
+"""Real data sets as tasks with splits that never overlap."""

@@ -1,0 +1,1 @@
+"""Reference networks, plain float modules with no quantization code in them."""

@@ -1,0 +1,142 @@
+"""A TFLite file opened for comparison: real-valued inputs and outputs, inner values in ONNX's axis order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..runtime.artifact import read_model_bytes
+from .parity_distance import Array
+from .parity_layers import layer_names
+from .parity_onnx import OnnxSubject
+from .parity_orders import Order, axis_orders, to_logical
+
+
+class TfliteSubject:
+    """A file run by one engine, fed and read in real values."""
+
+    def __init__(self, path: Path, engine: str, known_orders: Mapping[str, Order]):
+        from ..runtime.session import open_session
+        from ..runtime.tflite_schema import read_model
+
+        self.path = Path(path)
+        self.model = read_model(read_model_bytes(self.path), str(path))
+        self.session = open_session(self.path, engine or None)
+        self.known = dict(known_orders)
+        self.tensors = {t.name: t for t in self.model.subgraphs[0].tensors if not t.is_constant}
+
+    def run(self, values: Sequence[Array]) -> list[Array]:
+        """Real outputs for real inputs in ONNX's axis order."""
+        from ..runtime.session import run_real
+
+        return [np.asarray(value) for value in run_real(self.session, list(values))]
+
+    def step(self, name: str) -> float | None:
+        """Quantization step of a tensor, None if it is float."""
+        tensor = self.tensors.get(name)
+        if tensor is None or tensor.quantization is None or len(tensor.quantization.scale) != 1:
+            return None
+        return float(tensor.quantization.scale[0])
+
+    def output_step(self, index: int) -> float | None:
+        """Step of output `index`; a float output behind DEQUANTIZE has the step of what is dequantized."""
+        subgraph = self.model.subgraphs[0]
+        tensor = subgraph.outputs[index]
+        by_index = {t.index: t for t in subgraph.tensors}
+        for operator in subgraph.operators:
+            if tensor in operator.outputs and operator.name == "DEQUANTIZE":
+                tensor = operator.inputs[0]
+        return self.step(by_index[tensor].name)
+
+    def operators(self) -> dict[str, str]:
+        """Tensor name -> operator that writes it."""
+        subgraph = self.model.subgraphs[0]
+        names = {t.index: t.name for t in subgraph.tensors}
+        return {
+            names[i]: operator.name for operator in subgraph.operators for i in operator.outputs
+        }
+
+    def orders(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Order]:
+        """Axis orders of the tensors named in `shapes`, as far as they are certain."""
+        return axis_orders(self.model, shapes, self.known)
+
+    def inner(
+        self,
+        names: Sequence[str],
+        orders: Mapping[str, Order],
+        shapes: Mapping[str, tuple[int, ...]],
+    ) -> dict[str, Array]:
+        """Real values of inner tensors of the last run, in ONNX's axis order."""
+        raw = self.session.intermediate(list(names))
+        found: dict[str, Array] = {}
+        for name in names:
+            found[name] = to_logical(
+                self._real(name, np.asarray(raw[name])), orders[name], shapes[name]
+            )
+        return found
+
+    def _real(self, name: str, values: Array) -> Array:
+        quantization = self.tensors[name].quantization
+        if quantization is None or values.dtype.kind == "f":
+            return values.astype(np.float32)
+        zero = np.float32(quantization.zero_point[0])
+        return (values.astype(np.float32) - zero) * np.float32(quantization.scale[0])
+
+
+class TfliteValues:
+    """Inner values of a TFLite candidate, for the comparison layer by layer."""
+
+    def __init__(self, subject: TfliteSubject):
+        self.subject = subject
+        self._operators = subject.operators()
+        self._orders: dict[str, Order] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+
+    def layers(self, reference: OnnxSubject) -> tuple[list[str], list[str]]:
+        """Tensors that have a name, a size and a certain axis order in common with an ONNX value."""
+        wanted = [name for name in layer_names(reference) if name in self.subject.tensors]
+        shapes = {name: reference.shapes[name] for name in wanted if name in reference.shapes}
+        orders = self.subject.orders(shapes)
+        names, notes = [], []
+        for name in wanted:
+            tensor = self.subject.tensors[name]
+            if name in orders and tensor.n_elements == int(np.prod(shapes[name])):
+                names.append(name)
+            else:
+                notes.append(
+                    f"{self.subject.path.name}: the axis order of '{name}' {tensor.shape} is not known"
+                )
+        self._orders, self._shapes = orders, shapes
+        return names, notes
+
+    def step(self, name: str) -> float | None:
+        """Quantization step of a tensor."""
+        return self.subject.step(name)
+
+    def operator(self, name: str) -> str:
+        """TFLite operator that writes it."""
+        return self._operators.get(name, "")
+
+    def inner(self, values: Sequence[Array], names: Sequence[str]) -> dict[str, Array]:
+        """One run, and the tensors it leaves."""
+        self.subject.run(values)
+        return self.subject.inner(names, self._orders, self._shapes)
+
+
+def precision_of(model: Any) -> str:
+    """Precision class of a parsed TFLite file, from what it stores."""
+    tensors = model.subgraphs[0].tensors
+    if any(t.dtype in ("int8", "uint8") and not t.is_constant and t.quantization for t in tensors):
+        return "int8"
+    constants = [t for t in tensors if t.is_constant and t.n_elements > 1]
+    if any(t.dtype == "float16" for t in constants):
+        return "fp16"
+    quantized = {t.index for t in constants if t.dtype in ("int8", "uint8") and t.quantization}
+    if not quantized:
+        return "float32"
+    operators = model.subgraphs[0].operators
+    unpacked = {i for o in operators if o.name == "DEQUANTIZE" for i in o.inputs}
+    return "weight-only" if quantized <= unpacked else "dynamic"

@@ -1,0 +1,55 @@
+"""Lower the hub to TFLite and write the flatbuffer byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ...runtime.artifact import METADATA_KEY, FileMetadata
+
+if TYPE_CHECKING:
+    from .lower import Function
+
+__all__ = ["to_tflite"]
+
+
+def to_tflite(
+    hub: Any,
+    *,
+    precision: str = "auto",
+    io: str = "int8",
+    io_layout: str = "nhwc",
+    metadata: FileMetadata | None = None,
+    fc_granularity: str = "channel",
+    custom: Mapping[tuple[str, str], Function] | None = None,
+) -> bytes:
+    """The TFLite file of a hub model (onnx.ModelProto; never changed). Same hub, same bytes.
+
+    Arguments and errors are those of `lower.lower`; `metadata` goes into the file as JSON, with
+    the precision and the input layouts that were made. Layouts of outputs with more than two axes
+    are its extra entry "output_layouts".
+    """
+    from .lower import lower
+    from .write import write
+
+    lowered = lower(
+        hub,
+        precision=precision,
+        io=io,
+        io_layout=io_layout,
+        fc_granularity=fc_granularity,
+        custom=custom,
+    )
+    if metadata is not None:
+        extra = dict(metadata.extra)
+        if any(lowered.output_layouts):
+            extra["output_layouts"] = ",".join(lowered.output_layouts)
+        written = replace(
+            metadata,
+            precision=lowered.precision,
+            input_layouts=lowered.input_layouts,
+            extra=extra,
+        )
+        lowered.model.metadata[METADATA_KEY] = written.dumps().encode()
+    return write(lowered.model)

@@ -1,0 +1,1 @@
+"""Command line, recipes, pipeline, reports and our own benchmarks."""

@@ -1,0 +1,1 @@
+"""Our own benchmarks: ratios against a named baseline in one run."""

@@ -1,0 +1,1 @@
+"""Views of `report.json`: markdown and self-contained HTML."""
