@@ -77,8 +77,9 @@ def explicit_reductions(graph: Graph) -> bool:
             continue
         given = graph.constants[node.inputs[1]].reshape(-1).tolist() if node.input(1) else []
         if not given and node.get("noop_with_empty_axes", 0):
+            alone = "Abs" if node.op in ("ReduceL1", "ReduceL2") else "Identity"
             graph.remove(node)
-            graph.add(make_node("Identity", node.inputs[:1], node.outputs, node.name, node.scope))
+            graph.add(make_node(alone, node.inputs[:1], node.outputs, node.name, node.scope))
             changed = True
             continue
         wanted = sorted(axis % rank for axis in given) or list(range(rank))

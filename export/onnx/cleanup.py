@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
-from .graph import Graph, Node
+from .graph import OPSET, Graph, Node
 
 Pass = Callable[[Graph], bool]
 
@@ -137,13 +139,29 @@ def remove_dead(graph: Graph) -> bool:
     for name in unread:
         del graph.constants[name]
     for node in graph.nodes:
-        for index, name in enumerate(node.outputs):
-            unused = index > 0 and name and not graph.users(name) and name not in graph.outputs
-            if unused and node.op not in ("Split", "LSTM", "GRU", "RNN"):
-                node.outputs[index] = ""
-        while len(node.outputs) > 1 and not node.outputs[-1]:
-            node.outputs.pop()
+        if len(node.outputs) > 1 and not node.domain:
+            _drop_unread_outputs(graph, node)
     return bool(dead or unread)
+
+
+def _drop_unread_outputs(graph: Graph, node: Node) -> None:
+    """Leave out outputs that nobody reads, where the operator lets one leave them out."""
+    needed = _needed_outputs(node.op)
+    for index, name in enumerate(node.outputs):
+        if index >= needed and name and not graph.users(name) and name not in graph.outputs:
+            node.outputs[index] = ""
+    while len(node.outputs) > needed and not node.outputs[-1]:
+        node.outputs.pop()
+
+
+@cache
+def _needed_outputs(op: str) -> int:
+    """Leading outputs that must stay; all of them where their number means something (Split)."""
+    import onnx
+
+    if op in ("Split", "LSTM", "GRU", "RNN") or not onnx.defs.has(op, OPSET, ""):
+        return sys.maxsize
+    return max(int(onnx.defs.get_schema(op, OPSET, "").min_output), 1)
 
 
 def share_constants(graph: Graph) -> bool:

@@ -17,7 +17,7 @@ from .infer import infer
 from .metadata import finish, read_metadata
 from .naming import name_by_file
 from .normalise import normalise, tidy
-from .recurrent import Builder, unroll
+from .recurrent import GATES, Builder, unroll
 
 
 def decompose(model: Any, for_int8: bool) -> Any:
@@ -32,19 +32,28 @@ def decompose(model: Any, for_int8: bool) -> Any:
     Raises:
         UnsupportedOperatorError: a recurrent layer in a form that cannot be unrolled.
     """
-    present = {node.op_type for node in model.graph.node if not node.domain}
     rules = _INT8 if for_int8 else {**_INT8, **_FLOAT}
-    if not present & (set(rules) | {"LSTM", "GRU", "RNN"}):
+    wanted = set(rules) | set(GATES)
+    if not any(_is_wanted(node, wanted) for node in model.graph.node):
         return model
     graph = Graph.read(model)
     infer(graph)
     unroll(graph)
     while _rewrite(graph, rules):
         infer(graph)
-    quantized = "QuantizeLinear" in present
-    (tidy if quantized else normalise)(graph)
+    if any(node.op == "QuantizeLinear" for node in graph.nodes):
+        tidy(graph)
+    else:  # what was just written out must not be recognised again
+        normalise(graph, recognise=for_int8)
     name_by_file(graph)
     return finish(graph, read_metadata(model))
+
+
+def _is_wanted(node: Any, wanted: set[str]) -> bool:
+    """True for a node some rule may rewrite."""
+    if node.domain or node.op_type not in wanted:
+        return False
+    return node.op_type not in ("Max", "Min") or len(node.input) != 2
 
 
 def _rewrite(graph: Graph, rules: dict[str, Callable[[Graph, Node], bool]]) -> bool:

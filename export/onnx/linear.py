@@ -37,8 +37,8 @@ def matmul_to_gemm(graph: Graph) -> bool:
             continue
         if constant_operand(graph, node.inputs[0]) or not constant_operand(graph, node.inputs[1]):
             continue
-        weight = transposed(graph, node.inputs[1])
         graph.remove(node)
+        weight = transposed(graph, node.inputs[1])
         gemm = make_node(
             "Gemm", [node.inputs[0], weight], list(node.outputs), node.name, node.scope
         )
@@ -49,11 +49,15 @@ def matmul_to_gemm(graph: Graph) -> bool:
 
 
 def transposed(graph: Graph, name: str) -> str:
-    """A rank-2 constant (or dequantized constant) transposed, under a name of its own."""
+    """A rank-2 constant (or dequantized constant) transposed, for a reader that was just taken out.
+
+    Where nobody else reads it the values are replaced, else they get a name of their own.
+    """
     operand = constant_operand(graph, name)
     assert operand is not None
     values = np.ascontiguousarray(graph.constants[operand.values].T)
-    only_here = len(graph.users(operand.values)) <= 1
+    readers = [user for user in graph.users(operand.values) if user is not operand.node]
+    only_here = not readers and not graph.users(name)
     if only_here:
         graph.constants[operand.values] = values
         stored = operand.values
@@ -68,7 +72,7 @@ def transposed(graph: Graph, name: str) -> str:
     if graph.constants[old.inputs[1]].ndim == 1 and graph.constants[old.inputs[1]].size > 1:
         new.set("axis", 1 - old.get("axis", 1) % 2)
     graph.add(new)
-    if only_here and not graph.users(old.outputs[0]):
+    if only_here:
         graph.remove(old)
     return output
 

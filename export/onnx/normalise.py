@@ -76,6 +76,7 @@ _REWRITE: tuple[Pass, ...] = (
     one_attention_scale,
     scale_into_layer,
 )
+_PATTERNS: tuple[Pass, ...] = (fuse_activations, fuse_layer_norms)
 _MOVES: tuple[Pass, ...] = (
     simplify_transposes,
     merge_reshapes,
@@ -91,14 +92,20 @@ ROUNDS = 50
 """More rounds than any model needs; a pass that undoes another would run forever without a bound."""
 
 
-def normalise(graph: Graph, where: str = "") -> None:
+def normalise(graph: Graph, where: str = "", recognise: bool = True) -> None:
     """Bring `graph` into the hub's form, in place.
+
+    Args:
+        graph: changed in place.
+        where: name for messages.
+        recognise: False leaves spelled-out activations and normalisations as they are spelled.
 
     Raises:
         InputError: shapes contradict each other or cannot be made static.
         UnsupportedOperatorError: control flow that depends on data.
     """
-    for passes in (_FOLD + _CLEAN, _FOLD + _CLEAN + _REWRITE):
+    rewrite = tuple(apply for apply in _REWRITE if recognise or apply not in _PATTERNS)
+    for passes in (_FOLD + _CLEAN, _FOLD + _CLEAN + rewrite):
         _to_fixed_point(graph, passes, where)
     lower_batch_norms(graph)
     tidy(graph, where)
