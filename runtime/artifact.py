@@ -165,3 +165,25 @@ def describe(path: Path, data: bytes, specs: Mapping[str, Any]) -> Artifact:
         file_bytes=len(data),
         metadata=specs.get("metadata") or FileMetadata(),
     )
+
+
+def open_artifact(path: Path) -> Artifact:
+    """What a file is, judged by its content.
+
+    Raises:
+        InputError: it cannot be read, is damaged, or is neither ONNX nor TFLite.
+        MissingToolError: an ONNX file, and onnxruntime is not installed.
+    """
+    path = Path(path)
+    data = read_model_bytes(path)
+    if detect_format(data, str(path)) == "tflite":
+        from .specs import tflite_specs
+        from .tflite_schema import read_model
+
+        return describe(path, data, tflite_specs(read_model(data, str(path))))
+    from .engines import choose_engine
+    from .session_onnx import open_onnx
+    from .specs import onnx_specs
+
+    module = choose_engine("onnx", None, str(path))[1]
+    return describe(path, data, onnx_specs(open_onnx(module, path, threads=1), data))

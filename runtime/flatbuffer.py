@@ -39,6 +39,7 @@ class Flatbuffer:
     def __init__(self, data: bytes, where: str = "") -> None:
         self.data = data
         self.where = where
+        self.end = 0  # behind the last byte any table led to
         self._budget = _REREAD_LIMIT * len(data) + 4096
 
     def fail(self, what: str) -> InputError:
@@ -71,6 +72,7 @@ class Flatbuffer:
         start = position + 4
         if start + count * item_bytes > len(self.data):
             raise self.fail(f"a list of {count} items at byte {position} ends behind the file")
+        self.end = max(self.end, start + count * item_bytes)
         self.spend(4 + count * item_bytes)
         return start, count
 

@@ -86,21 +86,19 @@ def _check_tensor(tensor: TfliteTensor, fail: _Fail) -> None:
 def _check_quantization(tensor: TfliteTensor, q: TfliteQuantization, fail: _Fail) -> None:
     if any(not math.isfinite(scale) or scale < 0 for scale in q.scale):
         raise fail(f"{_label(tensor)}: a quantization scale is negative, infinite or not a number")
-    if len(q.zero_point) not in (1, len(q.scale)) and not q.details:
-        raise fail(f"{_label(tensor)}: {len(q.scale)} scales but {len(q.zero_point)} zero points")
     rank = len(tensor.shape)
-    if not tensor.shape:
-        return
-    if not 0 <= q.dimension < rank:
+    if rank and not 0 <= q.dimension < rank:
         raise fail(
             f"{_label(tensor)}: quantized along dimension {q.dimension}, which does not exist "
             f"(quantized_dimension must be in range [0, {rank}))"
         )
-    if q.per_channel and len(q.scale) != tensor.shape[q.dimension]:
+    if rank and q.per_channel and len(q.scale) != tensor.shape[q.dimension]:
         raise fail(
             f"{_label(tensor)}: {len(q.scale)} scales for the {tensor.shape[q.dimension]} "
             f"slices of dimension {q.dimension}"
         )
+    if len(q.zero_point) not in (1, len(q.scale)) and not q.details:
+        raise fail(f"{_label(tensor)}: {len(q.scale)} scales but {len(q.zero_point)} zero points")
 
 
 def _check_indices(subgraph: TfliteSubgraph, fail: _Fail) -> None:

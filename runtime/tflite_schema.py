@@ -10,6 +10,8 @@ safe to hand to an engine; every damaged file ends in an `InputError`. The decla
 
 from __future__ import annotations
 
+import io
+import zipfile
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
@@ -82,7 +84,19 @@ def read_model(data: bytes, where: str = "") -> TfliteModel:
         n_buffers=len(buffers),
     )
     check_model(model, source.fail)
+    _check_appendix(source)
     return model
+
+
+def _check_appendix(source: Flatbuffer) -> None:
+    """A zip archive with label files may follow the tables; cut short, the whole file was cut."""
+    start = source.data.find(b"PK\3\4", source.end)
+    if start < 0:
+        return
+    try:
+        zipfile.ZipFile(io.BytesIO(source.data[start:])).close()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        raise source.fail(f"the archive of attached files is cut or broken ({error})") from error
 
 
 def _ints(array: np.ndarray[Any, Any]) -> Tuple[int, ...]:

@@ -1,0 +1,149 @@
+"""The engines that run a file: which there are, whether they are usable here, and how they are imported.
+
+Nothing is imported before it is asked for. tflite-runtime 2.14 was built against numpy 1 and dies
+with a SystemError under numpy 2; that is told beforehand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+from .errors import EdgepressError, MissingToolError, UsageError
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`module` holds what is called, `package` is what gets installed."""
+
+    name: str
+    format: str
+    module: str
+    package: str
+    needs_numpy_1: bool = False
+
+
+ENGINES: Tuple[Engine, ...] = (
+    Engine("onnxruntime", "onnx", "onnxruntime", "onnxruntime"),
+    Engine("tflite", "tflite", "tflite_runtime.interpreter", "tflite-runtime", needs_numpy_1=True),
+    Engine("litert", "tflite", "ai_edge_litert.interpreter", "ai-edge-litert"),
+)
+"""In order of preference within a format."""
+
+
+def engines_for(fmt: str) -> Tuple[str, ...]:
+    """Names of the engines able to run files of format "onnx" or "tflite", installed or not."""
+    return tuple(engine.name for engine in ENGINES if engine.format == fmt)
+
+
+def find_engine(name: str) -> Engine:
+    """The engine called `name`; an unknown name is a `UsageError` that lists the known ones."""
+    for engine in ENGINES:
+        if engine.name == name:
+            return engine
+    raise UsageError(
+        f"no engine is called {name!r}", hint="known are " + ", ".join(e.name for e in ENGINES)
+    )
+
+
+def import_engine(engine: Engine) -> Any:
+    """The engine's module.
+
+    Raises:
+        MissingToolError: it is not installed, or not usable beside the numpy at hand.
+    """
+    import numpy
+
+    if engine.needs_numpy_1 and int(numpy.__version__.split(".")[0]) >= 2:
+        raise MissingToolError(
+            f"{engine.package} does not work with numpy {numpy.__version__} (it was built for numpy 1)",
+            hint=f"pip install 'numpy<2', or use the engine litert (pip install {ENGINES[2].package})",
+        )
+    try:
+        with quiet_stderr():
+            return importlib.import_module(engine.module)
+    except ImportError as error:
+        raise MissingToolError(
+            f"the engine {engine.name} is not usable: {error}",
+            hint=f"pip install {engine.package}",
+        ) from error
+
+
+def engine_version(engine: Engine) -> str:
+    """Version of the installed package, "unknown" where nothing tells it."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(engine.package)
+    except metadata.PackageNotFoundError:
+        module = importlib.import_module(engine.module.split(".")[0])
+        return str(getattr(module, "__version__", "unknown"))
+
+
+def choose_engine(fmt: str, name: Optional[str], where: str) -> Tuple[Engine, Any]:
+    """(engine, imported module) for a file of format `fmt`: the one asked for, else the first usable.
+
+    Raises:
+        UsageError: the engine does not run this format.
+        MissingToolError: the engine asked for, or every engine of the format, is missing.
+    """
+    if name is not None:
+        engine = find_engine(name)
+        if engine.format != fmt:
+            raise UsageError(
+                f"the engine {name} does not run {fmt} files",
+                where=where,
+                hint="use " + " or ".join(engines_for(fmt)),
+            )
+        return engine, import_engine(engine)
+    reasons: List[MissingToolError] = []
+    for engine in ENGINES:
+        if engine.format == fmt:
+            try:
+                return engine, import_engine(engine)
+            except MissingToolError as error:
+                reasons.append(error)
+    hint = "; or ".join(error.hint or "" for error in reasons)
+    what = "; ".join(error.what for error in reasons)
+    raise MissingToolError(f"no engine for {fmt} files: {what}", where=where, hint=hint)
+
+
+def installed_engines() -> Dict[str, str]:
+    """Engine name -> version, or "not usable: ..." with the reason. Imports each engine."""
+    found: Dict[str, str] = {}
+    for engine in ENGINES:
+        try:
+            import_engine(engine)
+            found[engine.name] = engine_version(engine)
+        except EdgepressError as error:
+            found[engine.name] = f"not usable: {error.what}"
+    return found
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[List[str]]:
+    """Catch what native code writes to file descriptor 2 while the block runs.
+
+    The list yielded holds the text once the block has ended. Engines print delegate notices and
+    error details there; the details belong into our error, the notices nowhere. Where the
+    descriptor is closed nothing is caught.
+    """
+    caught: List[str] = []
+    try:
+        saved = os.dup(2)
+    except OSError:
+        yield caught
+        return
+    with tempfile.TemporaryFile() as target:
+        try:
+            os.dup2(target.fileno(), 2)
+            yield caught
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            target.seek(0)
+            caught.append(target.read().decode("utf-8", errors="replace"))
