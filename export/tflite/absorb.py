@@ -225,6 +225,7 @@ class Absorber:
         some = False
         for name in node.inputs:
             if not name or name in self.values and not self._is_float_activation(name):
+                some |= bool(name) and self._is_table(node, name)
                 continue
             if name not in self.quantized:
                 return False
@@ -241,6 +242,10 @@ class Absorber:
             {n: self.values[n] for n in node.inputs if n in self.values and n not in values}
         )
         return test(node, values)
+
+    def _is_table(self, node: Node, name: str) -> bool:
+        """True for the int8 constant a Gather selects from: it needs no int8 activation beside it."""
+        return node.operator == "Gather" and self.values[name].quantization is not None
 
     def _is_float_activation(self, name: str) -> bool:
         value = self.values[name]

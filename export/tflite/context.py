@@ -118,13 +118,10 @@ class Lowering:
         source = Node(name, "layout", (name,), (name,))
         for step in steps:
             made = self.temporary(source, "order", step.shape, like=name)
-            self.emit(
-                source,
-                step.code,
-                [index, self.integers(step.permutation or step.shape)],
-                [made],
-                {"new_shape": list(step.shape)} if step.code == "RESHAPE" else {},
-            )
+            if step.code == "RESHAPE":
+                self.reshape_into(source, index, made)
+            else:
+                self.emit(source, step.code, [index, self.integers(step.permutation)], [made])
             index = made
         return index
 
@@ -260,6 +257,15 @@ class Lowering:
             )
         )
 
+    def reshape_into(self, node: Node, index: int, made: int) -> None:
+        """Give tensor `made` the memory of `index`: RESHAPE, or SQUEEZE to a shape without axes."""
+        shape = self.model.tensors[made].shape
+        if shape:
+            options = {"new_shape": list(shape)}
+            self.emit(node, "RESHAPE", [index, self.integers(shape)], [made], options)
+        else:
+            self.emit(node, "SQUEEZE", [index], [made], {"squeeze_dims": []})
+
     def emit_result(
         self,
         node: Node,
@@ -346,15 +352,15 @@ class Lowering:
         return tuple(layouts)
 
     def _own_tensor(self, name: str, order: Order) -> int:
-        """A tensor some operator writes: an output that is an input or a constant gets a copy."""
+        """A tensor of this output alone: one that is an input, a constant or another output is copied."""
         index = self.ordered(name, order)
         tensor = self.model.tensors[index]
-        if index not in self.model.inputs and tensor.data is None:
+        taken = index in self.model.inputs or index in self.model.outputs
+        if not taken and tensor.data is None:
             return index
         node = Node(name, "output", (name,), (name,))
         made = self.temporary(node, "output", tensor.shape, like=name)
-        shape = {"new_shape": list(tensor.shape)}
-        self.emit(node, "RESHAPE", [index, self.integers(tensor.shape)], [made], shape)
+        self.reshape_into(node, index, made)
         return made
 
     def _rename(self, index: int, name: str) -> None:
@@ -364,12 +370,12 @@ class Lowering:
             tensor.name = name
 
     def orders(self) -> dict[str, Order]:
-        """tensor name -> order of every value's first place."""
-        return {
-            self.model.tensors[places[0][1]].name: places[0][0]
-            for places in self._places.values()
-            if places and self.model.tensors[places[0][1]].data is None
-        }
+        """tensor name -> order of the value it was made for (values that alias it do not count)."""
+        found: dict[str, Order] = {}
+        for places in self._places.values():
+            if places and self.model.tensors[places[0][1]].data is None:
+                found.setdefault(self.model.tensors[places[0][1]].name, places[0][0])
+        return found
 
 
 def _layout_name(rank: int, last: bool) -> str:

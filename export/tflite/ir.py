@@ -69,7 +69,7 @@ class LiteModel:
     def add_tensor(self, tensor: LiteTensor) -> int:
         """Append a tensor and give its index."""
         if tensor.data is not None:
-            tensor.data = np.ascontiguousarray(tensor.data)
+            tensor.data = np.ascontiguousarray(tensor.data).reshape(tensor.data.shape)
             tensor.shape = tuple(int(n) for n in tensor.data.shape)
         self.tensors.append(tensor)
         return len(self.tensors) - 1

@@ -20,6 +20,9 @@ Shape = tuple[int, ...]
 
 NEW = -1
 
+SMALL_RANK = 4
+"""Up to here the engines turn a tensor in one fast kernel."""
+
 
 def identity(rank: int) -> Order:
     """The order of ONNX itself."""
@@ -82,8 +85,10 @@ def conversion(shape: Shape, source: Order, target: Order) -> list[Step]:
     goal = physical_shape(shape, target)
     if axes_that_count(shape, source) == axes_that_count(shape, target):
         return [] if physical_shape(shape, source) == goal else [Step("RESHAPE", goal, target)]
-    if source.count(NEW) == target.count(NEW):
+    if source.count(NEW) == target.count(NEW) and len(target) <= SMALL_RANK:
         return [Step("TRANSPOSE", goal, target, _permutation(source, target))]
+    if len(_without_new(target)) > SMALL_RANK:
+        return _merged_transpose(shape, source, target)
     steps = []
     bare, bare_goal = _without_new(source), _without_new(target)
     if bare != source:
@@ -93,6 +98,29 @@ def conversion(shape: Shape, source: Order, target: Order) -> list[Step]:
     if bare_goal != target:
         steps.append(Step("RESHAPE", goal, target))
     return steps
+
+
+def _merged_transpose(shape: Shape, source: Order, target: Order) -> list[Step]:
+    """RESHAPE, TRANSPOSE, RESHAPE: axes that stay neighbours move as one, which keeps the rank low."""
+    before, after = axes_that_count(shape, source), axes_that_count(shape, target)
+    runs: list[list[int]] = []
+    for axis in before:
+        follows = bool(runs) and after.index(runs[-1][-1]) + 1 == after.index(axis)
+        if follows:
+            runs[-1].append(axis)
+        else:
+            runs.append([axis])
+    lengths = [int(np.prod([shape[axis] for axis in run])) for run in runs]
+    permutation = tuple(sorted(range(len(runs)), key=lambda run: after.index(runs[run][0])))
+    turned = tuple(lengths[run] for run in permutation)
+    goal = physical_shape(shape, target)
+    steps = (
+        []
+        if tuple(lengths) == physical_shape(shape, source)
+        else [Step("RESHAPE", tuple(lengths), source)]
+    )
+    steps.append(Step("TRANSPOSE", turned, target, permutation))
+    return steps if turned == goal else [*steps, Step("RESHAPE", goal, target)]
 
 
 def _without_new(order: Order) -> Order:
@@ -131,6 +159,39 @@ def reshape_order(shape: Shape, order: Order, target: Shape) -> Order | None:
         position += len(expected)
     left = [axis for axis in range(len(target)) if axis not in result]
     return (*left, *result)
+
+
+def order_for_reshape(shape: Shape, order: Order, target: Shape) -> Order:
+    """The order nearest to `order` from which `reshape_order` needs no move: each run in sequence.
+
+    Only the axes longer than 1 change places, so one TRANSPOSE leads there.
+    """
+    owner = {axis: run for run, _ in _matching_runs(shape, target) for axis in run}
+    sequence: list[int] = []
+    for axis in axes_that_count(shape, order):
+        if axis not in sequence:
+            sequence.extend(owner[axis])
+    free = iter(sequence)
+    return tuple(a if a == NEW or shape[a] == 1 else next(free) for a in order)
+
+
+def reduced_order(order: Order, axes: Sequence[int]) -> Order:
+    """Order after the logical `axes` (not negative) were taken out of a tensor."""
+    gone = set(axes)
+    return tuple(
+        a if a == NEW else a - sum(axis < a for axis in gone) for a in order if a not in gone
+    )
+
+
+def gathered_order(order: Order, axis: int, count: int) -> Order:
+    """Order after logical `axis` was replaced by `count` axes that lie together where it lay."""
+    result: list[int] = []
+    for a in order:
+        if a == axis:
+            result.extend(range(axis, axis + count))
+        else:
+            result.append(a + count - 1 if a > axis else a)
+    return tuple(result)
 
 
 def _matching_runs(shape: Shape, target: Shape) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:

@@ -62,9 +62,12 @@ def _families() -> tuple[ModuleType, ...]:
         ops_conv_transpose,
         ops_dense,
         ops_elementwise,
+        ops_join,
+        ops_padding,
         ops_pool,
         ops_quantize,
         ops_shape,
+        ops_slice,
     )
 
     return (
@@ -73,9 +76,12 @@ def _families() -> tuple[ModuleType, ...]:
         ops_conv_transpose,
         ops_dense,
         ops_elementwise,
+        ops_join,
+        ops_padding,
         ops_pool,
         ops_quantize,
         ops_shape,
+        ops_slice,
     )
 
 
@@ -141,6 +147,7 @@ def lower(
         function = function or lowerings.get((node.domain, node.operator))
         if function is None:
             raise _unknown(node)
+        _refuse_empty(low, node)
         function(low, node)
     output_layouts = low.place_outputs()
     return Lowered(
@@ -163,6 +170,15 @@ def registry() -> tuple[dict[tuple[str, str], Function], dict[str, Int8Test]]:
         lowerings.update({(BORDER, n): f for n, f in getattr(family, "BORDERS", {}).items()})
         int8_operators.update(family.INT8)
     return lowerings, int8_operators
+
+
+def _refuse_empty(low: Lowering, node: Node) -> None:
+    for name in node.outputs:
+        if name and 0 in low.value(name).shape:
+            shape = list(low.value(name).shape)
+            raise low.unsupported(
+                node, f"a result without elements, {shape}", "leave the empty part out of the model"
+            )
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

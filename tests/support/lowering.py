@@ -78,18 +78,18 @@ def run_tflite(data: bytes, inputs: Sequence[np.ndarray], engine: str) -> list[n
 
 
 def channels_last(array: np.ndarray) -> np.ndarray:
-    """NCHW -> NHWC, NCL -> NLC; other ranks as they are."""
-    return np.moveaxis(array, 1, -1) if array.ndim in (3, 4) else array
+    """NCHW -> NHWC and its like for ranks 3 to 5; other ranks as they are."""
+    return np.moveaxis(array, 1, -1) if array.ndim in (3, 4, 5) else array
 
 
 def channels_first(array: np.ndarray) -> np.ndarray:
-    """NHWC -> NCHW, NLC -> NCL."""
-    return np.moveaxis(array, -1, 1) if array.ndim in (3, 4) else array
+    """NHWC -> NCHW and its like."""
+    return np.moveaxis(array, -1, 1) if array.ndim in (3, 4, 5) else array
 
 
 def as_onnx(found: np.ndarray, layout: str) -> np.ndarray:
     """An output in ONNX's axis order, given the layout the lowering reports."""
-    return channels_first(found) if layout in ("NHWC", "NLC") else found
+    return channels_first(found) if layout in ("NHWC", "NLC", "NDHWC") else found
 
 
 def assert_same_float(
@@ -107,7 +107,7 @@ def assert_same_float(
         lowered = lower(model, io_layout=io_layout, **options)
         data = write(lowered.model)
         pairs = zip(inputs.values(), lowered.input_layouts, strict=True)
-        fed = [channels_last(v) if name in ("NHWC", "NLC") else v for v, name in pairs]
+        fed = [channels_last(v) if name in ("NHWC", "NLC", "NDHWC") else v for v, name in pairs]
         for engine in engines:
             found = run_tflite(data, fed, engine)
             for want, have, layout in zip(expected, found, lowered.output_layouts, strict=True):
@@ -125,7 +125,7 @@ def lsb_difference(
     expected = run_onnx(model, inputs)
     lowered = lower(model, **options)
     pairs = zip(inputs.values(), lowered.input_layouts, strict=True)
-    fed = [channels_last(v) if name in ("NHWC", "NLC") else v for v, name in pairs]
+    fed = [channels_last(v) if name in ("NHWC", "NLC", "NDHWC") else v for v, name in pairs]
     found = run_tflite(write(lowered.model), fed, engine)
     differences = []
     for position, (want, have) in enumerate(zip(expected, found, strict=True)):

@@ -84,7 +84,8 @@ class _Writer:
                 users.setdefault(name, []).append(node)
         outputs = [o.name for o in graph.output]
         for value in graph.input:
-            if any(n.name not in self.keep for n in users.get(value.name, [])):
+            computes = any(n.name not in self.keep for n in users.get(value.name, []))
+            if computes and value.name in self.params:
                 self.pair(value.name)
         for node in graph.node:
             copy = onnx.NodeProto()
