@@ -67,6 +67,8 @@ class Task:
         augment: (batch tensor, torch generator) -> batch tensor, on normalised training batches; None for none.
         data_sha256: hash over the bytes of every file the splits are made of.
         sources: where the data comes from, for reports (name, licence).
+        options: choices that made this task (which split rule, which subset), for reports.
+        limits: why a split is not there, for data that cannot serve every purpose.
     """
 
     name: str
@@ -82,12 +84,14 @@ class Task:
     data_sha256: str = ""
     sources: tuple[str, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
+    limits: str = ""
 
     def load(self, split: str) -> Split:
         """Load a split by name; an unknown name is a `UsageError`."""
         if split not in self.loaders:
             known = ", ".join(self.loaders)
-            raise UsageError(f"task {self.name} has no split {split!r}", hint=f"it has {known}")
+            hint = self.limits if self.limits and split in SPLITS else f"it has {known}"
+            raise UsageError(f"task {self.name} has no split {split!r}", hint=hint)
         return self.loaders[split]()
 
     def normalise(self, raw: Array) -> Array:
