@@ -1,0 +1,129 @@
+"""What every verb shares: --json, --dry-run, -v, -q, and the two streams.
+
+    @click.command("inspect")
+    @common_options
+    @click.pass_obj
+    def command(call: Invocation, ...) -> int: ...
+
+Results go to stdout (with --json exactly one JSON document), everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from .exit_codes import ExitCode
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Invocation:
+    """Settings of one call. `verbosity`: -1 quiet, 0 normal, 1 and more verbose."""
+
+    json: bool = False
+    dry_run: bool = False
+    verbosity: int = 0
+    arguments: list[str] = field(default_factory=list)
+
+    def give(self, document: Mapping[str, Any], text: str = "") -> None:
+        """Print the verb's result: `document` as JSON under --json, else `text`."""
+        if self.json:
+            click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+        elif text:
+            click.echo(text)
+
+    def say(self, text: str) -> None:
+        """A remark for the reader (stderr); not with --quiet."""
+        if self.verbosity >= 0:
+            click.echo(text, err=True)
+
+    def detail(self, text: str) -> None:
+        """A remark only with --verbose (stderr)."""
+        if self.verbosity > 0:
+            click.echo(text, err=True)
+
+    def plan(
+        self,
+        verb: str,
+        *,
+        reads: Sequence[Path | str] = (),
+        writes: Sequence[Path | str] = (),
+        steps: Sequence[str] = (),
+        **settings: Any,
+    ) -> int:
+        """Print what the verb would do and change nothing; for --dry-run."""
+        document = {
+            "schema": "edgepress-plan/1",
+            "verb": verb,
+            "reads": [str(path) for path in reads],
+            "steps": list(steps),
+            "writes": [str(path) for path in writes],
+            "settings": {key: _plain(value) for key, value in settings.items()},
+        }
+        lines = [f"{verb}: nothing is done (--dry-run)"]
+        lines += [f"  reads    {path}" for path in document["reads"]]
+        lines += [f"  step     {step}" for step in document["steps"]]
+        lines += [f"  writes   {path}" for path in document["writes"]]
+        lines += [f"  setting  {k} = {v}" for k, v in document["settings"].items()]
+        self.give(document, "\n".join(lines))
+        return ExitCode.OK
+
+    def progress(self) -> Any:
+        """Where long work reports (tools/console_progress.py): bars on a terminal, plain lines elsewhere."""
+        from .console_progress import make_progress
+
+        return make_progress(enabled=self.verbosity >= 0)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
+
+
+def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
+        call = context.ensure_object(Invocation)
+        if name == "verbosity":
+            call.verbosity += value
+        elif name == "quiet":
+            call.verbosity -= value
+        elif value:
+            setattr(call, name, True)
+
+    return callback
+
+
+_OPTIONS = (
+    (("--json",), {"is_flag": True, "help": "One JSON document on stdout."}, "json"),
+    (
+        ("--dry-run",),
+        {"is_flag": True, "help": "Print what would be done, and do nothing."},
+        "dry_run",
+    ),
+    (("-v", "--verbose"), {"count": True, "help": "Say more; show tracebacks."}, "verbosity"),
+    (("-q", "--quiet"), {"count": True, "help": "Say only what matters."}, "quiet"),
+)
+
+
+def common_options(function: F) -> F:
+    """Add --json, --dry-run, -v and -q; their values go to the `Invocation` of the context."""
+    for names, settings, target in reversed(_OPTIONS):
+        option = click.option(
+            *names, **settings, callback=_set(target), expose_value=False, is_eager=True
+        )
+        function = option(function)
+    return function
+
+
+def stdout_is_terminal() -> bool:
+    """True if a person reads stdout."""
+    return bool(getattr(sys.stdout, "isatty", lambda: False)())

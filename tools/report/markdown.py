@@ -1,0 +1,98 @@
+"""The report as markdown for pull requests and job summaries: verdict first, long tables folded."""
+
+from __future__ import annotations
+
+from . import views
+from .views import Report, Table, score_text
+
+_WORDS = {"pass": "PASS", "fail": "FAIL", "none": "no proof and no budget"}
+
+
+def to_markdown(report: Report) -> str:
+    """Markdown text of a report; pure."""
+    parts = [
+        f"# {_cell(report['name'])}: {_WORDS[report['outcome']]}",
+        _about(report),
+        _headline(report),
+    ]
+    parts += _section("Budget", views.verdicts_table(report))
+    parts += _section("Files", views.files_table(report), _judged_on(report))
+    parts += _section("Latency", views.latency_table(report))
+    parts += _section("Parity", views.parity_table(report), _proof(report))
+    parts += _section("Steps", views.steps_table(report))
+    parts += _bullets("Notes", views.step_notes(report))
+    parts += _bullets("Missing", report["missing"])
+    parts += _folded("Sensitivity of the layers", views.sensitivity_table(report))
+    parts += _folded("Environment", views.environment_table(report))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _about(report: Report) -> str:
+    facts = [
+        ("model", report["model"]),
+        ("task", report["task"]),
+        ("seed", report["seed"]),
+        ("run", report["created"]),
+    ]
+    return ", ".join(f"{name} {_cell(str(v))}" for name, v in facts if v not in ("", None))
+
+
+def _headline(report: Report) -> str:
+    artifact = views.headline_artifact(report)
+    if artifact is None:
+        return ""
+    facts = [f"**{_cell(artifact['name'])}: {views.kib(artifact['file_bytes'])}**"]
+    if views.ratio(artifact):
+        facts.append(views.ratio(artifact))
+    reference = views.reference_score(report)
+    for score in views.scores_of(report, artifact["name"])[:1]:
+        difference = views.change(score, reference)
+        facts.append(score_text(score) + (f" ({difference} against float)" if difference else ""))
+    facts += [
+        f"{views.number(m['values'][views.LATENCY], 'ms')} in {m['engine']} ({m['evidence']})"
+        for m in views.measurements_of(report, artifact["name"])[:1]
+    ]
+    return "; ".join(facts)
+
+
+def _judged_on(report: Report) -> str:
+    places = sorted({views.where_scored(score) for score in report["scores"]})
+    return f"Scores: {'; '.join(map(_cell, places))}." if places else ""
+
+
+def _proof(report: Report) -> str:
+    parity = report["parity"]
+    if not parity:
+        return ""
+    word = "PASS" if parity["passed"] else "FAIL"
+    head = f"{word} against {_cell(parity['reference'])} on {parity['samples']:,} samples"
+    if parity["layers"]:
+        head += f", {len(parity['layers'])} inner values on {parity['layer_samples']} of them"
+    return "\n".join([f"{head}.", *(f"- {_cell(line)}" for line in views.departures(report))])
+
+
+def _section(title: str, table: Table, text: str = "") -> list[str]:
+    return [f"## {title}", text, _table(table)] if table.rows else []
+
+
+def _folded(title: str, table: Table) -> list[str]:
+    if not table.rows:
+        return []
+    return [f"<details><summary>{title}</summary>", _table(table), "</details>"]
+
+
+def _bullets(title: str, lines: list[str]) -> list[str]:
+    return [f"## {title}", "\n".join(f"- {_cell(line)}" for line in lines)] if lines else []
+
+
+def _table(table: Table) -> str:
+    marks = ["---:" if i in table.right else "---" for i in range(len(table.headers))]
+    lines = [table.headers, marks, *(map(_cell, row) for row in table.rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Text that cannot break out of a table cell or become markup."""
+    for mark in "\\`*_[]<>|#":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())

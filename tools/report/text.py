@@ -1,0 +1,57 @@
+"""The report as text for a terminal: the closing table of `edgepress run`."""
+
+from __future__ import annotations
+
+from ..render import seconds, table, verdict
+from . import views
+from .views import Report, Table
+
+
+def to_text(report: Report) -> str:
+    """Text of a report; pure but for colours, which NO_COLOR switches off and click drops off a terminal."""
+    head = f"{report['name']}: {verdict(report['outcome']) if report['outcome'] != 'none' else 'no proof, no budget'}"
+    parts = [head, _judged(report)]
+    parts += [_table(views.files_table(report)), _table(views.latency_table(report))]
+    parts += [_parity(report), _table(views.verdicts_table(report))]
+    parts += [
+        _savings(report),
+        _lines("note: ", views.step_notes(report)),
+        _lines("missing: ", report["missing"]),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _judged(report: Report) -> str:
+    return "\n".join(
+        sorted({f"scores on {views.where_scored(score)}" for score in report["scores"]})
+    )
+
+
+def _parity(report: Report) -> str:
+    parity = report["parity"]
+    if not parity:
+        return ""
+    word = verdict("pass" if parity["passed"] else "fail")
+    lines = [f"parity {word} against {parity['reference']} on {parity['samples']:,} samples"]
+    lines += [
+        f"  {row['candidate']} ({row['engine']}) against {row['against']}: {row['reason']}"
+        for row in parity["outputs"]
+        if row["outcome"] == "fail"
+    ]
+    return "\n".join(lines + [f"  {line}" for line in views.departures(report)])
+
+
+def _savings(report: Report) -> str:
+    lines = [
+        f"{s['number']:02d} {s['step']} ({seconds(s['seconds'])}): {s['saving']}"
+        for s in report["steps"]
+    ]
+    return "\n".join(lines)
+
+
+def _table(view: Table) -> str:
+    return table(view.headers, view.rows, view.right) if view.rows else ""
+
+
+def _lines(prefix: str, lines: list[str]) -> str:
+    return "\n".join(prefix + line for line in lines)

@@ -1,0 +1,1 @@
+"""One file per verb: options on top, the body with its imports below. Each module gives `command`."""
