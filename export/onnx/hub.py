@@ -67,6 +67,10 @@ def from_torch(
     expected = run_torch(model, inputs)
     proto, exporter = export(model, inputs)
     graph = Graph.read(to_opset(proto, where))
+    for (
+        node
+    ) in graph.nodes:  # a traced node's name is its place: the opset converter keeps names only
+        node.scope = node.scope or node.name
     refuse_bad_numbers(graph, where)
     parameters = frozenset(graph.constants)
     _name_ends(graph, input_names, output_names)

@@ -64,6 +64,7 @@ def check(model: Any, where: str = "", folder: Path | None = None) -> None:
         )
     check_text(model, where)
     check_operators(model, where)
+    check_signatures(model, where)
     load_external_data(model, where, folder)
     check_tensors(model, where)
     check_wiring(model.graph, where)
@@ -129,6 +130,30 @@ def check_operators(model: Any, where: str = "") -> None:
                 where=where or None,
                 hint="export the model with standard ONNX operators of that opset",
             )
+
+
+def check_signatures(model: Any, where: str = "") -> None:
+    """Every standard operator has as many inputs and outputs, and the attributes, that its opset says."""
+    import onnx
+
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = max(model.ir_version, 3)
+    context.opset_imports = {
+        ("" if o.domain == "ai.onnx" else o.domain): o.version for o in model.opset_import
+    }
+    own = {(f.domain, f.name) for f in model.functions}
+    for node in _all_nodes(model.graph):
+        bodies = any(a.HasField("g") or a.graphs for a in node.attribute)
+        if bodies or node.domain not in ("", "ai.onnx") or (node.domain, node.op_type) in own:
+            continue
+        try:
+            onnx.checker.check_node(node, context)
+        except onnx.checker.ValidationError as error:
+            raise InputError(
+                f"{node.op_type} '{_label(node)}' is not valid: {' '.join(str(error).split())[:200]}",
+                where=where or None,
+                hint="the file is damaged; export it again",
+            ) from error
 
 
 def _full(node: Any) -> str:

@@ -150,10 +150,7 @@ def _torchscript(model: Any, inputs: tuple[Any, ...]) -> Any:
         training=torch.onnx.TrainingMode.PRESERVE,  # the model is in eval mode; EVAL would fuse batch norms
         keep_initializers_as_inputs=False,
     )
-    proto = onnx.load_model_from_string(buffer.getvalue())
-    for node in proto.graph.node:
-        node.metadata_props.add(key="pkg.torch.onnx.name_scopes", value=node.name)
-    return proto
+    return onnx.load_model_from_string(buffer.getvalue())
 
 
 def _short(error: BaseException) -> str:
