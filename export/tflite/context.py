@@ -221,7 +221,7 @@ class Lowering:
         self._constants[key] = self.model.add_tensor(tensor)
         return self._constants[key]
 
-    def integers(self, values: Sequence[int] | Array) -> int:
+    def integers(self, values: int | Sequence[int] | Array) -> int:
         """An int32 constant: shapes, axes, paddings."""
         data = np.asarray(values, np.int32)
         text = "_".join(str(n) for n in data.reshape(-1).tolist())

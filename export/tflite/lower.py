@@ -58,30 +58,42 @@ PRECISIONS = ("auto", "float32", "fp16", "int8", "dynamic", "weight-only")
 def _families() -> tuple[ModuleType, ...]:
     from . import (
         ops_activation,
+        ops_compare,
         ops_conv,
         ops_conv_transpose,
         ops_dense,
         ops_elementwise,
         ops_join,
+        ops_math,
+        ops_norm,
         ops_padding,
         ops_pool,
         ops_quantize,
+        ops_reduce,
+        ops_resize,
         ops_shape,
         ops_slice,
+        ops_space,
     )
 
     return (
         ops_activation,
+        ops_compare,
         ops_conv,
         ops_conv_transpose,
         ops_dense,
         ops_elementwise,
         ops_join,
+        ops_math,
+        ops_norm,
         ops_padding,
         ops_pool,
         ops_quantize,
+        ops_reduce,
+        ops_resize,
         ops_shape,
         ops_slice,
+        ops_space,
     )
 
 
@@ -137,6 +149,7 @@ def lower(
     _check_choice("io_layout", io_layout, ("nhwc", "nchw"))
     _check_choice("fc_granularity", fc_granularity, ("channel", "tensor"))
     lowerings, int8_operators = registry()
+    hub = _written_out(hub, lowerings)
     graph = hub_graph.build(hub, int8_operators, io)
     quantized = any(node.int8 or node.domain == BORDER for node in graph.nodes)
     precision = _resolve(precision, quantized)
@@ -159,6 +172,16 @@ def lower(
         output_layouts=output_layouts,
         precision=precision,
     )
+
+
+def _written_out(hub: Any, lowerings: Mapping[tuple[str, str], Function]) -> Any:
+    """The hub with operators that no family lowers taken apart: recurrent layers, rarer normalisations."""
+    from ..onnx.decompose import decompose
+
+    known = {name for domain, name in lowerings if domain == ""}
+    known |= {"QuantizeLinear", "DequantizeLinear", "Constant", "Identity", "Dropout"}
+    present = {node.op_type for node in hub.graph.node if node.domain in ("", "ai.onnx")}
+    return hub if present <= known else decompose(hub, for_int8=False)
 
 
 def registry() -> tuple[dict[tuple[str, str], Function], dict[str, Int8Test]]:

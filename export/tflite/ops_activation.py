@@ -25,7 +25,6 @@ _UNARY = {
     "Sigmoid": "LOGISTIC",
     "Tanh": "TANH",
     "Abs": "ABS",
-    "Neg": "NEG",
     "Exp": "EXP",
     "Log": "LOG",
     "Sqrt": "SQRT",
