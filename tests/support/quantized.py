@@ -96,7 +96,10 @@ class _Writer:
                 names = self.constant_inputs(node, names)
             del copy.input[:]
             copy.input.extend(names)
-            copy.output[:] = [f"{n}_raw" if n in outputs and not kept else n for n in node.output]
+            copy.output[:] = [
+                f"{n}_raw" if n in outputs and not kept and n in self.params else n
+                for n in node.output
+            ]
             self.nodes.append(copy)
             for name in node.output:
                 after = users.get(name, [])
@@ -151,7 +154,7 @@ class _Writer:
         result = list(names)
         for position, name in enumerate(node.input):
             data = self.constants.get(name)
-            if data is None or data.dtype != np.float32 or node.op_type == "Clip":
+            if data is None or data.dtype != np.float32 or node.op_type in ("Clip", "Resize"):
                 continue
             if node.op_type in LAYERS and position == 1 or node.op_type == "MatMul":
                 axis = LAYERS.get(node.op_type, data.ndim - 1)
