@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
+from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from ..runtime.errors import InputError
 
 Array = NDArray[Any]
+
+npy: Any = npy_format  # its functions carry no annotations
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time stamp of every member: the earliest a zip archive can hold."""
