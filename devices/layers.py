@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.artifact import detect_format, read_model_bytes
+from ..runtime.errors import InputError
 
 if TYPE_CHECKING:
     import onnx
@@ -139,15 +140,13 @@ def layer_table(source: Path | str | bytes | onnx.ModelProto, where: str = "") -
 
 def _parse_onnx(data: bytes, where: str) -> Any:
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    from ..runtime.errors import InputError
 
     try:
         return onnx.load_model_from_string(data)
-    except DecodeError as error:
+    except Exception as error:  # protobuf's DecodeError, by whichever implementation is installed
+        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"damaged ONNX file: {error}", where=where or None, hint="export it again"
+            f"damaged ONNX file: {reason}", where=where or None, hint="export the model again"
         ) from error
 
 

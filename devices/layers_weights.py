@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -52,19 +53,18 @@ def weight_table(path: Path) -> tuple[TensorInfo, ...]:
         raise InputError(
             f"cannot read the file: {error.strerror or error}", where=str(path)
         ) from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
         raise InputError(f"not a sound .npz file: {error}", where=str(path)) from error
     return tuple(found)
 
 
 def _read_header(stream: IO[bytes], name: str, where: str) -> TensorInfo:
+    headers: Any = np.lib.format
     try:
-        version = np.lib.format.read_magic(stream)
-        read: Any = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
+        version = headers.read_magic(stream)
+        read = headers.read_array_header_1_0
+        if version != (1, 0):
+            read = headers.read_array_header_2_0
         shape, _, dtype = read(stream)
     except ValueError as error:
         raise InputError(f"array '{name}' has a damaged header: {error}", where=where) from error

@@ -63,3 +63,7 @@ class ParityError(EdgepressError):
     """An exported file does not compute what the model computed."""
 
     exit_code = 1
+
+
+class EngineCrashedError(InputError):
+    """An engine ended its process on a file: killed, crashed or never coming back."""
