@@ -162,15 +162,23 @@ def matmul(low: Lowering, node: Node) -> None:
     rank = len(low.value(node.outputs[0]).shape)
     if min(len(shape) for shape in shapes) < 2:
         raise low.unsupported(node, "a vector operand", "unsqueeze it to a matrix")
-    lhs, adj_x = _matrix(low, node.inputs[0])
-    rhs, adj_y = _matrix(low, node.inputs[1])
+    batch = low.value(node.outputs[0]).shape[:-2]
+    lhs, adj_x = _matrix(low, node.inputs[0], batch)
+    rhs, adj_y = _matrix(low, node.inputs[1], batch)
     options = {"adj_x": adj_x, "adj_y": adj_y}
     low.emit_result(node, "BATCH_MATMUL", [lhs, rhs], identity(rank), options)
 
 
-def _matrix(low: Lowering, name: str) -> tuple[int, bool]:
-    """(tensor, whether its last two axes lie swapped): a swapped one is read by adj_x / adj_y."""
-    rank = len(low.value(name).shape)
+def _matrix(low: Lowering, name: str, batch: tuple[int, ...]) -> tuple[int, bool]:
+    """(tensor, whether its last two axes lie swapped): a swapped one is read by adj_x / adj_y.
+
+    Constants are written out for the whole batch: tflite-runtime repeats them wrongly.
+    """
+    value = low.value(name)
+    rank = len(value.shape)
+    if value.data is not None and value.shape[:-2] != batch:
+        data = np.broadcast_to(value.data, (*batch, *value.shape[-2:]))
+        return low.constant(f"{name}/batch", data, lite_quantization(value.quantization)), False
     order = low.order_of(name)
     swapped = (*range(rank - 2), rank - 1, rank - 2)
     if order == swapped:

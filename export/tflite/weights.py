@@ -151,8 +151,9 @@ def store_bias(
     if value is not None and value.data is None:
         raise low.unsupported(node, "a bias computed at run time", "add it with Add instead")
     if not node.int8:
-        data = np.zeros(channels, np.float32) if value is None else value.real().reshape(-1)
-        return low.constant((name or "bias/zeros") + suffix, _part(data, part, channels))
+        if value is None:
+            return low.constant("bias/zeros", np.zeros(channels, np.float32))
+        return low.constant(name + suffix, _part(value.real().reshape(-1), part, channels))
     scale = product_scales(low, input_index, weight_index)
     zeros = (0,) * len(scale)
     quantization = LiteQuantization(tuple(scale.tolist()), zeros, 0)

@@ -134,6 +134,6 @@ def lsb_difference(
         if held is None:
             differences.append(np.abs(have.astype(np.float64) - want).reshape(-1))
             continue
-        steps = want.astype(np.float64) / np.float32(held.scale[0]) + held.zero_point[0]
+        steps = np.rint(want / np.float64(np.float32(held.scale[0]))) + held.zero_point[0]
         differences.append(np.abs(have - steps).reshape(-1))
     return np.concatenate(differences)
