@@ -1,0 +1,200 @@
+"""Every file that the recipe asks for: artifacts/NAME.PRECISION.{onnx,tflite}, the same bytes for the same inputs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...compress.receipt import Receipt
+from ...runtime.artifact import FileMetadata
+from ...runtime.errors import InputError
+from ...runtime.files import sha256_file, write_bytes
+from ..recipe import recipe_values
+from ..recipe_records import Recipe
+from ..run_folder import write_json
+from .base import Step, Workplace
+from .hub import is_quantized
+
+if TYPE_CHECKING:
+    from ..inputs import Inputs
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One file of artifacts.json."""
+
+    file: str
+    precision: str
+    format: str
+    sha256: str
+    file_bytes: int
+
+
+def artifact_name(name: str, precision: str, fmt: str) -> str:
+    """NAME.PRECISION.FORMAT."""
+    return f"{name}.{precision}.{fmt}"
+
+
+def artifact_names(recipe: Recipe) -> tuple[str, ...]:
+    """Names of all files that a recipe makes, ONNX before TFLite of the same precision."""
+    export = recipe.export
+    return tuple(
+        artifact_name(recipe.name, precision, fmt)
+        for precision in export.precisions
+        for fmt in sorted(export.formats)
+    )
+
+
+class ExportStep(Step):
+    """Hubs -> files that run on raw values, with labels, normalisation and origin inside."""
+
+    name: ClassVar[str] = "export"
+    takes: ClassVar[tuple[str, ...]] = ("float_hub", "int8_hub")
+    gives: ClassVar[Mapping[str, str]] = {"artifacts": "artifacts.json"}
+
+    def key_facts(self, inputs: Inputs) -> Mapping[str, Any]:
+        """Names, options, and what is written into the files."""
+        recipe, task = inputs.recipe, inputs.task
+        return {
+            "name": recipe.name,
+            "options": recipe_values(recipe.export),
+            "labels": list(task.labels) if task else [],
+            "task": task.name if task else "",
+            "granularity": fc_granularity(recipe),
+        }
+
+    def title(self) -> str:
+        """One line for plans."""
+        return "write the ONNX and TFLite files"
+
+    def work(self, place: Workplace) -> Receipt:
+        """Write every file."""
+        from ...export.onnx import hub as hubs
+
+        start = time.perf_counter()
+        recipe = place.recipe
+        names = artifact_names(recipe)
+        place.progress.stage("export", len(names))
+        loaded = {role: hubs.load(path) for role, path in place.taken.items()}
+        source = source_sha256(place)
+        rows = []
+        for precision in recipe.export.precisions:
+            model = model_for(precision, loaded, recipe)
+            for fmt in sorted(recipe.export.formats):
+                path = place.shared(f"artifacts/{artifact_name(recipe.name, precision, fmt)}")
+                metadata = metadata_for(model, place, precision, source)
+                write_bytes(path, file_bytes(model, precision, fmt, recipe, metadata))
+                size = path.stat().st_size
+                rows.append(Exported(path.name, precision, fmt, sha256_file(path), size))
+                place.progress.advance()
+        write_json(place.own("artifacts.json"), {"schema": "edgepress-artifacts/1", "files": rows})
+        return Receipt(
+            step=self.name,
+            options=recipe_values(recipe.export),
+            seed=recipe.seed,
+            seconds=time.perf_counter() - start,
+            notes=tuple(size_notes(rows)),
+        )
+
+
+def read_exported(path: Path) -> tuple[Exported, ...]:
+    """The rows of an artifacts.json."""
+    import json
+
+    from ...runtime.codec import from_json
+
+    data = json.loads(path.read_text("utf-8"))
+    return tuple(from_json(Exported, row) for row in data["files"])
+
+
+def size_notes(rows: list[Exported]) -> list[str]:
+    """What became of the file sizes: real files, compared with the float32 file of the same format."""
+    notes = []
+    for row in rows:
+        floats = [r for r in rows if r.format == row.format and r.precision == "float32"]
+        if floats and row.precision != "float32":
+            ratio = floats[0].file_bytes / row.file_bytes
+            said = f"{ratio:.2f}x smaller" if ratio > 1 else "not smaller"
+            notes.append(f"{row.file}: {row.file_bytes} bytes, {said} than {floats[0].file}")
+    return notes
+
+
+def model_for(precision: str, loaded: Mapping[str, Any], recipe: Recipe) -> Any:
+    """The ONNX model that the files of a precision are made of.
+
+    Raises:
+        InputError: the model handed in is quantized (or not), and the recipe asks for what it cannot give.
+    """
+    from ...export.onnx import storage
+
+    hub = loaded["float_hub"]
+    if precision == "int8":
+        quantized = loaded.get("int8_hub", hub)
+        if not is_quantized(quantized):
+            raise InputError(
+                "the model is float, and no pass makes it int8",
+                where=recipe.model,
+                hint="add `quantize` to the passes, or remove int8 from export.precisions",
+            )
+        return quantized
+    if is_quantized(hub):
+        raise InputError(
+            f"the model is quantized already, it cannot be exported as {precision}",
+            where=recipe.model,
+            hint="set export.precisions to [int8]",
+        )
+    makers = {
+        "fp16": storage.to_fp16,
+        "dynamic": storage.to_dynamic,
+        "weight-only": storage.to_weight_only,
+    }
+    return makers[precision](hub) if precision in makers else hub
+
+
+def file_bytes(
+    model: Any, precision: str, fmt: str, recipe: Recipe, metadata: FileMetadata
+) -> bytes:
+    """Content of one file."""
+    if fmt == "onnx":
+        from ...export.onnx.metadata import write_metadata
+
+        written: bytes = write_metadata(model, metadata).SerializeToString(deterministic=True)
+        return written
+    from ...export.tflite import to_tflite
+
+    return to_tflite(
+        model,
+        precision=precision,
+        io=recipe.export.io,
+        io_layout=recipe.export.io_layout,
+        metadata=metadata,
+        fc_granularity=fc_granularity(recipe),
+    )
+
+
+def fc_granularity(recipe: Recipe) -> str:
+    """Scales of dense layers as the quantizing pass has them."""
+    found = [getattr(step.options, "fc_granularity", None) for step in recipe.passes]
+    return next((value for value in found if value), "channel")
+
+
+def metadata_for(model: Any, place: Workplace, precision: str, source: str) -> FileMetadata:
+    """What a file says about itself: labels, task, normalisation, origin. No times, no paths."""
+    from ...export.onnx.metadata import read_metadata
+
+    own, task = read_metadata(model), place.inputs.task
+    return replace(
+        own,
+        source_sha256=source,
+        labels=task.labels if task is not None else own.labels,
+        task=task.name if task is not None else own.task,
+        precision=precision,
+    )
+
+
+def source_sha256(place: Workplace) -> str:
+    """Hash of the weights that the files were made of: the float hub's content."""
+    return sha256_file(place.taken["float_hub"])
