@@ -21,7 +21,7 @@ Int8Test = Callable[[Node, Mapping[str, Value]], bool]
 
 PASSING = frozenset(
     {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Gather"}
-) | {"MaxPool", "GlobalMaxPool", "DepthToSpace", "SpaceToDepth"}
+) | {"MaxPool", "GlobalMaxPool", "DepthToSpace", "SpaceToDepth", "Expand", "Tile"}
 """Operators whose outputs are some of their input's values: they need no Q/DQ of their own."""
 
 

@@ -64,6 +64,7 @@ class Lowering:
         self._places: dict[str, list[tuple[Order, int]]] = {}
         self._constants: dict[Any, int] = {}
         self._requantized: dict[tuple[int, QParams], int] = {}
+        self._reshaped: dict[int, int] = {}  # tensor -> the one whose memory it repeats
         self._names: set[str] = set()
 
     # --- values and their places ---------------------------------------------------------------
@@ -258,7 +259,12 @@ class Lowering:
         )
 
     def reshape_into(self, node: Node, index: int, made: int) -> None:
-        """Give tensor `made` the memory of `index`: RESHAPE, or SQUEEZE to a shape without axes."""
+        """Give tensor `made` the memory of `index`: RESHAPE, or SQUEEZE to a shape without axes.
+
+        A tensor that is itself only reshaped is passed over, so chains become one operator.
+        """
+        index = self._reshaped.get(index, index)
+        self._reshaped[made] = index
         shape = self.model.tensors[made].shape
         if shape:
             options = {"new_shape": list(shape)}

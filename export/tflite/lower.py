@@ -49,6 +49,7 @@ from .context import Lowering
 from .ir import LiteModel
 from .layout import Order
 from .neutral import BORDER, Node
+from .prune import prune
 
 Function = Callable[[Lowering, Node], None]
 
@@ -163,11 +164,14 @@ def lower(
         _refuse_empty(low, node)
         function(low, node)
     output_layouts = low.place_outputs()
+    orders = low.orders()
+    prune(low.model)
+    names = {tensor.name for tensor in low.model.tensors}
     return Lowered(
         model=low.model,
         extra_quantize=(*graph.notes, *low.extra_quantize),
         notes=tuple(low.notes),
-        orders=low.orders(),
+        orders={name: order for name, order in orders.items() if name in names},
         input_layouts=low.input_layouts,
         output_layouts=output_layouts,
         precision=precision,

@@ -8,6 +8,7 @@ from ...compress.quantization.qparams import QParams
 from .context import Lowering, lite_quantization
 from .layout import Order, identity, physical_array
 from .neutral import Array, Node, same_parameters
+from .weights import store_float
 
 
 def moved(low: Lowering, node: Node, name: str, order: Order, params: QParams | None) -> int:
@@ -22,10 +23,8 @@ def moved(low: Lowering, node: Node, name: str, order: Order, params: QParams | 
     if not value.is_real or (node.int8 and same_parameters(value.quantization, params)):
         return low.ordered(name, order)
     if not node.int8 or params is None:
-        data = value.real()
-        return low.constant(
-            f"{name}/real" if value.quantization else name, physical_array(data, order)
-        )
+        real = physical_array(value.real(), order)
+        return store_float(low, node, f"{name}/real" if value.quantization else name, real, 0)
     data = params.quantize(value.real()).astype(np.int8)
     return low.constant(
         f"{name}/requantized", physical_array(data, order), lite_quantization(params)

@@ -15,7 +15,7 @@ from ...compress.quantization.rules import by_tflite
 from .absorb import Int8Test, always
 from .context import Lowering, lite_quantization
 from .graph import clip_bounds, fused_name
-from .layout import move_last
+from .layout import move_last, physical_shape
 from .neutral import Node, Value, same_parameters
 from .ops_elementwise import operand, range_parameters
 
@@ -86,6 +86,8 @@ def prelu(low: Lowering, node: Node) -> None:
     lengths = [1 if axis < 0 else data.shape[axis] for axis in order]
     physical = data.transpose(kept).reshape(lengths)
     physical = physical[0] if physical.ndim > 1 and physical.shape[0] == 1 else physical
+    if physical.size == 1:  # XNNPACK reads one slope per channel without looking at the shape
+        physical = np.repeat(physical, physical_shape(shape, order)[-1], axis=-1)
     alpha = low.constant(name, physical, lite_quantization(params))
     low.emit_result(node, "PRELU", [low.natural(node.inputs[0]), alpha], order)
 

@@ -18,7 +18,8 @@ def read_parameters(node: Node, constants: Mapping[str, Value]) -> tuple[QParams
         InputError: scale or zero point is no constant, or of a type TFLite has no kernel for.
     """
     scale, zero = (constants.get(name) for name in (*node.inputs[1:3], "", "")[:2])
-    if scale is None or (zero is None and len(node.inputs) > 2 and node.inputs[2]):
+    computed = any(held is not None and not held.is_constant for held in (scale, zero))
+    if scale is None or computed or (zero is None and len(node.inputs) > 2 and node.inputs[2]):
         raise InputError("scale and zero point must be constants", where=f"node {node.name!r}")
     if node.attributes.get("block_size"):
         raise UnsupportedOperatorError(

@@ -75,10 +75,8 @@ def test_integer_upsampling_as_torch_exports_it(mode: str) -> None:
     ]
     w = np.random.default_rng(0).normal(size=(4, 4, 1, 1)).astype(np.float32)
     constants = {"w": w, "scales": np.asarray([1, 1, 2, 2], np.float32)}
-    made, _ = check(
-        nodes, {"x": (1, 4, 4, 4)}, constants=constants, layouts=["nhwc"], lsb=2
-    )  # 3 roundings
     # lsb 3: a step of either of the first two operators grows in the last convolution
+    made, _ = check(nodes, {"x": (1, 4, 4, 4)}, constants=constants, layouts=["nhwc"], lsb=3)
     code = "RESIZE_NEAREST_NEIGHBOR" if mode == "nearest" else "RESIZE_BILINEAR"
     assert operators(made) == ["CONV_2D", code, "CONV_2D"]
 
