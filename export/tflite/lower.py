@@ -133,7 +133,8 @@ def lower(
 
     Args:
         hub: opset 21, static shapes; quantized if it holds Q/DQ pairs.
-        precision: "auto" (int8 if the hub is quantized, else float32), "float32", "fp16", "int8",
+        precision: "auto" (int8 if the hub is quantized, weight-only if its weights alone are, else
+            float32), "float32", "fp16", "int8",
             "dynamic" (int8 weights, float activations) or "weight-only" (int8 weights, dequantized).
         io: "int8" or "float" inputs and outputs of a quantized hub.
         io_layout: "nhwc" (channels last at the borders) or "nchw" (as torch has it).
@@ -153,7 +154,8 @@ def lower(
     hub = _written_out(hub, lowerings)
     graph = hub_graph.build(hub, int8_operators, io)
     quantized = any(node.int8 or node.domain == BORDER for node in graph.nodes)
-    precision = _resolve(precision, quantized)
+    held = any(v.is_constant and v.quantization is not None for v in graph.values.values())
+    precision = _resolve(precision, quantized, held)
     low = Lowering(graph, precision, io_layout, fc_granularity)
     low.place_inputs()
     for node in graph.nodes:
@@ -213,9 +215,9 @@ def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise UsageError(f"{name} is {value!r}", hint=f"choose one of {', '.join(allowed)}")
 
 
-def _resolve(precision: str, quantized: bool) -> str:
+def _resolve(precision: str, quantized: bool, quantized_weights: bool) -> str:
     if precision == "auto":
-        return "int8" if quantized else "float32"
+        return "int8" if quantized else "weight-only" if quantized_weights else "float32"
     if precision == "int8" and not quantized:
         raise UsageError(
             "int8 is asked for, but the ONNX model holds no quantization",

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from edgepress.export.onnx import canonical, cleanup, layout_ops
-from support.passes import floats, ints, operators, parse, random, rewrite
+from support.passes import floats, ints, operators, parse, rewrite
 
 
 def test_cast_like_names_its_type() -> None:
