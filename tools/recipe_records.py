@@ -89,8 +89,10 @@ class BudgetOptions:
 class Recipe:
     """One run: a model, data, passes in their order, files, proofs, limits."""
 
-    name: str = option("", "stands in file names: letters, digits, dot, dash, underscore")
-    model: str = option("", "zoo name, package.module:factory, or an ONNX file")
+    name: str = option(
+        "", "stands in file names: letters, digits, dot, dash, underscore", required=True
+    )
+    model: str = option("", "zoo name, package.module:factory, or an ONNX file", required=True)
     model_options: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "arguments of the zoo network or the factory"}
     )

@@ -79,7 +79,7 @@ def _field(f: dataclasses.Field[Any]) -> Any:
     info: dict[str, Any] = {"description": f.metadata.get("help")}
     if f.default_factory is not dataclasses.MISSING:
         return Field(default_factory=f.default_factory, **info)
-    if f.name in ("name", "model") and f.default == "":
+    if f.metadata.get("required"):
         return Field(..., min_length=1, **info)
     return Field(default=_plain(f.default), **info)
 

@@ -128,8 +128,6 @@ def model_for(precision: str, loaded: Mapping[str, Any], recipe: Recipe) -> Any:
     Raises:
         InputError: the model handed in is quantized (or not), and the recipe asks for what it cannot give.
     """
-    from ...export.onnx import storage
-
     hub = loaded["float_hub"]
     if precision == "int8":
         quantized = loaded.get("int8_hub", hub)
@@ -146,22 +144,18 @@ def model_for(precision: str, loaded: Mapping[str, Any], recipe: Recipe) -> Any:
             where=recipe.model,
             hint="set export.precisions to [int8]",
         )
-    makers = {
-        "fp16": storage.to_fp16,
-        "dynamic": storage.to_dynamic,
-        "weight-only": storage.to_weight_only,
-    }
-    return makers[precision](hub) if precision in makers else hub
+    return hub
 
 
 def file_bytes(
     model: Any, precision: str, fmt: str, recipe: Recipe, metadata: FileMetadata
 ) -> bytes:
-    """Content of one file."""
+    """Content of one file. The TFLite writer stores weights by itself, ONNX takes another graph for it."""
     if fmt == "onnx":
         from ...export.onnx.metadata import write_metadata
 
-        written: bytes = write_metadata(model, metadata).SerializeToString(deterministic=True)
+        stored = write_metadata(stored_as(precision, model), metadata)
+        written: bytes = stored.SerializeToString(deterministic=True)
         return written
     from ...export.tflite import to_tflite
 
@@ -173,6 +167,20 @@ def file_bytes(
         metadata=metadata,
         fc_granularity=fc_granularity(recipe),
     )
+
+
+def stored_as(precision: str, model: Any) -> Any:
+    """The ONNX graph with its weights in fp16 or int8; float32 and int8 graphs stay."""
+    if precision in ("float32", "int8"):
+        return model
+    from ...export.onnx import storage
+
+    makers = {
+        "fp16": storage.to_fp16,
+        "dynamic": storage.to_dynamic,
+        "weight-only": storage.to_weight_only,
+    }
+    return makers[precision](model)
 
 
 def fc_granularity(recipe: Recipe) -> str:
