@@ -111,6 +111,10 @@ class Table:
         offset = self._slots[slot] if slot < len(self._slots) else 0
         return self._position + offset if offset else 0
 
+    def place(self, name: str) -> int:
+        """Absolute position of field `name` in the file, 0 if it is not stored."""
+        return self._place(self._fields[name].slot)
+
     def get(self, name: str) -> Any:
         """Value of field `name`: a number, text, array, `Table`, list of `Table`, or its default.
 

@@ -19,6 +19,7 @@ from .errors import InputError, UsageError
 from .session import Session
 from .specs import tflite_specs
 from .tflite_model import TfliteModel
+from .tflite_outputs import with_inner_outputs
 from .tflite_schema import read_model
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class TfliteSession(Session):
         """A new Interpreter with memory allocated; `keep_all` keeps inner tensors, without delegates."""
         options: Dict[str, Any] = {"model_content": self._data, "num_threads": self.threads}
         if keep_all:
+            kept = with_inner_outputs(self._data, self._model, str(self.artifact.path))
+            options["model_content"] = kept
             options["experimental_preserve_all_tensors"] = True
             options["experimental_op_resolver_type"] = (
                 self._module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
