@@ -6,9 +6,15 @@ from typing import Any
 
 from . import layers_count as count
 from .layers import Counter, LayerInfo, Shape, Weight
-from .layers_onnx_values import QONNX_DOMAINS, QUANTIZERS, Values, prepare
-
-_STANDARD = ("", "ai.onnx")
+from .layers_onnx_values import (
+    QONNX_DOMAINS,
+    QUANTIZERS,
+    STANDARD,
+    Values,
+    bits_of,
+    prepare,
+    type_name,
+)
 
 _LAYERS: dict[str, tuple[int, int, tuple[int, ...]]] = {
     "Conv": (0, 1, (2,)),
@@ -105,7 +111,7 @@ class _Reader:
         inputs = [name for name in node.input if name and not values.is_constant(name)]
         return self.counter.layer(
             name=node.name or (node.output[0] if node.output else node.op_type),
-            operator=node.op_type if node.domain in _STANDARD else f"{node.domain}.{node.op_type}",
+            operator=node.op_type if node.domain in STANDARD else f"{node.domain}.{node.op_type}",
             shapes=(
                 [values.shape(name) for name in inputs],
                 [values.shape(name) for name in node.output if name],
@@ -182,8 +188,6 @@ def _input(node: Any, position: int) -> str:
 
 
 def _describe(weight: Weight | None, active_bits: int, kind: int) -> str:
-    from .layers_onnx_values import bits_of, type_name
-
     active = type_name(kind) if kind else ""
     if active_bits and active_bits != bits_of(kind):
         active = f"{active_bits}-bit"
@@ -193,7 +197,7 @@ def _describe(weight: Weight | None, active_bits: int, kind: int) -> str:
 
 
 def _remarks(node: Any, macs: int | None) -> list[str]:
-    if node.domain not in _STANDARD and node.op_type not in (*_LAYERS, *_RECURRENT):
+    if node.domain not in STANDARD and node.op_type not in (*_LAYERS, *_RECURRENT):
         return ["custom operator: its work is not known"]
     if node.op_type in _UNCOUNTED:
         return ["its work is not counted"]

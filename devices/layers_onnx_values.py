@@ -15,6 +15,9 @@ QUANTIZERS = {"BipolarQuant": 1, "Quant": 0, "IntQuant": 0, "Trunc": 0, "FloatQu
 
 QONNX_DOMAINS = ("onnx.brevitas", "qonnx.custom_op.general", "finn.custom_op.general")
 
+STANDARD = ("", "ai.onnx")
+"""Names of the domain of ONNX's own operators."""
+
 _UNPACKING = frozenset({"BitShift", "BitwiseAnd", "Mod"})
 _KEEPS_BITS = frozenset(
     {
@@ -255,7 +258,9 @@ def prepare(model: Any) -> Any:
             del node.input[1:]
             del node.attribute[:]
     probe.ir_version = max(probe.ir_version, 4)  # older ones want initializers among the inputs
+    told = _of_foreign_nodes(probe.graph)
     del probe.graph.value_info[:]
+    probe.graph.value_info.extend(told)
     for value in probe.graph.output:
         value.type.tensor_type.ClearField("shape")
     known = _inferred(probe)
@@ -271,7 +276,7 @@ def _inferred(probe: Any) -> Any:
     import onnx.version_converter
 
     errors = (RuntimeError, ValueError, TypeError, onnx.version_converter.ConvertError)
-    opset = next((o.version for o in probe.opset_import if o.domain in ("", "ai.onnx")), 21)
+    opset = next((o.version for o in probe.opset_import if o.domain in STANDARD), 21)
     if opset < 13:
         with contextlib.suppress(*errors):
             probe = onnx.version_converter.convert_version(probe, 21)
@@ -293,6 +298,14 @@ def _with_shapes(model: Any, known: Any) -> Any:
         if better.HasField("shape"):
             value.type.tensor_type.CopyFrom(better)
     return model
+
+
+def _of_foreign_nodes(graph: Any) -> list[Any]:
+    """Types the file tells of values that inference cannot know; free dimensions become 1."""
+    foreign = {name for n in graph.node if n.domain not in STANDARD for name in n.output}
+    told = [value for value in graph.value_info if value.name in foreign]
+    _fix_free_dimensions(told)
+    return told
 
 
 def _fix_free_dimensions(inputs: Iterable[Any]) -> None:

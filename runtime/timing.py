@@ -11,6 +11,7 @@ import math
 import resource
 import sys
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Tuple
@@ -232,12 +233,13 @@ def read_inputs(path: Path, specs: Sequence[TensorSpec]) -> List[Array]:
         InputError: it cannot be read, or holds another number of arrays.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise InputError("not an .npz file", where=str(path), hint="use np.savez")
+        with loaded as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"cannot read the inputs: {error}", where=str(path)) from error
-    except AttributeError as error:  # a plain .npy has no names
-        raise InputError("not an .npz file", where=str(path), hint="use np.savez") from error
     if all(spec.name in arrays for spec in specs):
         return [arrays[spec.name] for spec in specs]
     if len(arrays) != len(specs):
