@@ -47,6 +47,7 @@ class PtqConfig:
             want one per tensor).
         weight_range: "minmax" or "mse": how a weight channel's range is chosen.
         bias_correction: shift biases so that every output channel keeps its mean (`bias_correction.py`).
+        io: "int8" or "float": what inputs and outputs of the TFLite file will be. Parameters are the same for both.
     """
 
     observer: str = AUTO
@@ -57,11 +58,13 @@ class PtqConfig:
     fc_granularity: str = "channel"
     weight_range: str = "minmax"
     bias_correction: bool = False
+    io: str = "int8"
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for values that cannot be."""
         _one_of("observer", self.observer, (*OBSERVERS, AUTO))
         _one_of("fc_granularity", self.fc_granularity, ("channel", "tensor"))
+        _one_of("io", self.io, ("int8", "float"))
         _one_of("weight_range", self.weight_range, WEIGHT_RANGES)
         for name in OBSERVERS:
             make_observer(name, **self.observer_options().get(name, {}))
