@@ -45,7 +45,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.DEVICE: "a device cannot be reached, was lost, or its disk is full",
     ExitCode.INTERNAL: "internal error of edgepress; the message names the file with the traceback",
     ExitCode.INTERRUPTED: "interrupted (SIGINT, Ctrl-C)",
-    ExitCode.BROKEN_PIPE: "whoever read the output stopped reading (`edgepress inspect m.onnx | head`)",
+    ExitCode.BROKEN_PIPE: "whoever read the output stopped reading, as `head` does",
     ExitCode.TERMINATED: "terminated (SIGTERM)",
 }
 

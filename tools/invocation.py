@@ -60,19 +60,16 @@ class Invocation:
         **settings: Any,
     ) -> int:
         """Print what the verb would do and change nothing; for --dry-run."""
-        document = {
-            "schema": "edgepress-plan/1",
-            "verb": verb,
+        told = {
             "reads": [str(path) for path in reads],
             "steps": list(steps),
             "writes": [str(path) for path in writes],
-            "settings": {key: _plain(value) for key, value in settings.items()},
         }
+        plain = {key: _plain(value) for key, value in settings.items()}
+        document = {"schema": "edgepress-plan/1", "verb": verb, **told, "settings": plain}
         lines = [f"{verb}: nothing is done (--dry-run)"]
-        lines += [f"  reads    {path}" for path in document["reads"]]
-        lines += [f"  step     {step}" for step in document["steps"]]
-        lines += [f"  writes   {path}" for path in document["writes"]]
-        lines += [f"  setting  {k} = {v}" for k, v in document["settings"].items()]
+        lines += [f"  {kind:<8} {item}" for kind, items in told.items() for item in items]
+        lines += [f"  setting  {key} = {value}" for key, value in plain.items()]
         self.give(document, "\n".join(lines))
         return ExitCode.OK
 
@@ -86,6 +83,8 @@ class Invocation:
 def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
 
@@ -102,7 +101,7 @@ def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     return callback
 
 
-_OPTIONS = (
+_OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any], str], ...] = (
     (("--json",), {"is_flag": True, "help": "One JSON document on stdout."}, "json"),
     (
         ("--dry-run",),

@@ -61,16 +61,16 @@ def build_report(run_folder: Path) -> dict[str, Any]:
     }
     report["outcome"] = _outcome(report)
     report["missing"] = _missing(report)
-    cleaned: dict[str, Any] = _finite(report)
+    cleaned: dict[str, Any] = finite(report)
     return cleaned
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same with None for infinity and NaN, which JSON does not have (an output that is all wrong)."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -151,6 +151,7 @@ def _scores(folder: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
                 "engine": str(entry["engine"]),
                 "engine_version": str(entry.get("engine_version", "")),
                 "evidence": str(Evidence.HOST),
+                "agreement": entry.get("agreement"),
                 **_score(entry["score"], about, about["seed"]),
             }
             for entry in data
@@ -170,7 +171,10 @@ def _step(number: int, receipt: Receipt, about: dict[str, Any]) -> dict[str, Any
     for key in ("score_before", "score_after"):
         plain[key] = [_score(score, about, receipt.seed) for score in plain[key]]
     evidence = {"score": str(Evidence.HOST), "footprint": "computed"}
-    return {**plain, "number": number, "saving": receipt.saving_note(), "evidence": evidence}
+    counted = receipt.before is not None and receipt.after is not None
+    saving = receipt.saving_note() if counted else ""
+    plain["notes"] = [note for note in receipt.notes if note != saving]
+    return {**plain, "number": number, "saving": saving, "evidence": evidence}
 
 
 def _sensitivity(receipts: list[tuple[int, Receipt]]) -> list[dict[str, Any]]:
@@ -209,17 +213,18 @@ def _verdicts(folder: Path) -> list[dict[str, Any]]:
         return []
     if not isinstance(data, list) or any(not isinstance(v, dict) for v in data):
         raise InputError("not a list of verdicts", where=str(path), hint=read.AGAIN)
-    keys = ("name", "limit", "value", "unit", "outcome", "reason", "artifact")
+    keys = ("name", "limit", "value", "unit", "outcome", "reason", "artifact", "engine", "evidence")
     return [{key: verdict.get(key) for key in keys} for verdict in data]
 
 
 def _outcome(report: dict[str, Any]) -> str:
-    """ "fail" if a proof or a budget failed, "pass" if there was one and none failed, else "none"."""
+    """ "fail" if a proof or a budget failed, "invalid" if a limit could not be judged, "pass", or "none"."""
     outcomes = [v["outcome"] for v in report["verdicts"]]
     if report["parity"] is not None:
         outcomes.append("pass" if report["parity"]["passed"] else "fail")
-    if "fail" in outcomes:
-        return "fail"
+    for word in ("fail", "invalid"):
+        if word in outcomes:
+            return word
     return "pass" if outcomes else "none"
 
 

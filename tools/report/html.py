@@ -26,7 +26,7 @@ def to_html(report: Report) -> str:
         groups=_groups(report),
         tables=_tables(report),
         steps=[_step(step) for step in report["steps"]],
-        notes=views.step_notes(report),
+        remarks=views.remarks(report),
         departures=views.departures(report),
         places=sorted({views.where_scored(score) for score in report["scores"]}),
         layers=_layers(report),
@@ -170,7 +170,7 @@ def _step(step: Facts) -> dict[str, Any]:
         "title": f"{step['number']:02d} {step['step']}",
         "took": seconds(step["seconds"]),
         "scores": views.transitions(step),
-        "saving": step["saving"],
+        "notes": views.notes_of(step),
         "seed": step["seed"],
         "options": ", ".join(f"{k} {v}" for k, v in sorted(step["options"].items())),
     }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ..render import kib, number
 from . import views
 from .views import Report, Table, score_text
 
-_WORDS = {"pass": "PASS", "fail": "FAIL", "none": "no proof and no budget"}
+_WORDS = {"pass": "PASS", "fail": "FAIL", "none": "no proof and no budget", "invalid": "NO VERDICT"}
 
 
 def to_markdown(report: Report) -> str:
@@ -20,8 +21,10 @@ def to_markdown(report: Report) -> str:
     parts += _section("Latency", views.latency_table(report))
     parts += _section("Parity", views.parity_table(report), _proof(report))
     parts += _section("Steps", views.steps_table(report))
-    parts += _bullets("Notes", views.step_notes(report))
     parts += _bullets("Missing", report["missing"])
+    parts += _folded(
+        "Remarks", views.Table(("remark",), tuple((r,) for r in views.remarks(report)))
+    )
     parts += _folded("Sensitivity of the layers", views.sensitivity_table(report))
     parts += _folded("Environment", views.environment_table(report))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -41,7 +44,7 @@ def _headline(report: Report) -> str:
     artifact = views.headline_artifact(report)
     if artifact is None:
         return ""
-    facts = [f"**{_cell(artifact['name'])}: {views.kib(artifact['file_bytes'])}**"]
+    facts = [f"**{_cell(artifact['name'])}: {kib(artifact['file_bytes'])}**"]
     if views.ratio(artifact):
         facts.append(views.ratio(artifact))
     reference = views.reference_score(report)
@@ -49,7 +52,7 @@ def _headline(report: Report) -> str:
         difference = views.change(score, reference)
         facts.append(score_text(score) + (f" ({difference} against float)" if difference else ""))
     facts += [
-        f"{views.number(m['values'][views.LATENCY], 'ms')} in {m['engine']} ({m['evidence']})"
+        f"{number(m['values'][views.LATENCY], 'ms')} in {m['engine']} ({m['evidence']})"
         for m in views.measurements_of(report, artifact["name"])[:1]
     ]
     return "; ".join(facts)

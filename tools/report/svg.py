@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 560, 340
-LEFT, RIGHT, TOP, BOTTOM = 58, 24, 22, 48
+LEFT, RIGHT, TOP, BOTTOM = 58, 24, 36, 48
+LETTER = 7.4
+"""Width of a letter of a callout, on the safe side."""
+
 Scale = Callable[[float], float]
 """A value -> its place on the page."""
 
@@ -60,27 +63,38 @@ def scatter(points: Sequence[Point], x_name: str, y_name: str, title: str) -> st
     x = _scale(x_ticks[0], x_ticks[-1], LEFT, WIDTH - RIGHT)
     y = _scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
     parts = _axes(x_ticks, y_ticks, x, y, x_name, y_name)
-    for point in points:
-        parts += _mark(point, x(point.x), y(point.y))
+    places = [(x(point.x), y(point.y)) for point in points]
+    for point, (at, height) in zip(points, places, strict=True):
+        parts.append(_mark(point, at, height))
+    for point, place in zip(points, places, strict=True):
+        if point.callout:
+            parts.append(_callout(point.callout, place, places))
     return _svg(parts, HEIGHT, title)
 
 
-def _mark(point: Point, x: float, y: float) -> list[str]:
-    tip = f"<title>{escape(point.label)}</title>"
-    look = f'class="dot g{point.group}"'
+def _mark(point: Point, x: float, y: float) -> str:
+    tip, look = f"<title>{escape(point.label)}</title>", f'class="dot g{point.group}"'
     if point.square:
         place = f'x="{x - 6:.1f}" y="{y - 6:.1f}" width="12" height="12" rx="2"'
-        form = f"<rect {look} {place}>{tip}</rect>"
-    else:
-        form = f'<circle {look} cx="{x:.1f}" cy="{y:.1f}" r="7">{tip}</circle>'
-    if not point.callout:
-        return [form]
-    right = x < WIDTH * 0.6
-    at, anchor = (x + 4, "start") if right else (x - 4, "end")
-    below = y + 26 < HEIGHT - BOTTOM
-    text_y = y + 24 if below else y - 16
-    words = f'<text class="callout" x="{at:.1f}" y="{text_y:.1f}" text-anchor="{anchor}">{escape(point.callout)}</text>'
-    return [form, words]
+        return f"<rect {look} {place}>{tip}</rect>"
+    return f'<circle {look} cx="{x:.1f}" cy="{y:.1f}" r="7">{tip}</circle>'
+
+
+def _callout(text: str, place: tuple[float, float], marks: Sequence[tuple[float, float]]) -> str:
+    """Text beside a mark, where it covers no other mark and stays inside the axes."""
+    width, (x, y) = len(text) * LETTER, place
+    left = min(max(x - width / 2, LEFT + 4), WIDTH - RIGHT - width)
+    spots = [(x + 13, y + 4), (x - 13 - width, y + 4), (left, y + 26), (left, y - 16)]
+    spots += [(left, y + 46), (left, y - 36)]
+    at, base = next((s for s in spots if _free(s, width, marks)), spots[2])
+    return f'<text class="callout" x="{at:.1f}" y="{base:.1f}">{escape(text)}</text>'
+
+
+def _free(spot: tuple[float, float], width: float, marks: Sequence[tuple[float, float]]) -> bool:
+    at, base = spot
+    inside = at >= LEFT and at + width <= WIDTH and TOP + 12 <= base <= HEIGHT - BOTTOM - 4
+    covers = any(at - 8 < x < at + width + 8 and base - 20 < y < base + 12 for x, y in marks)
+    return inside and not covers
 
 
 def bars(rows: Sequence[Bar], title: str) -> str:
@@ -127,7 +141,7 @@ def _axes(
     parts.append(
         f'<text class="axis" x="{middle:.1f}" y="{HEIGHT - 10}" text-anchor="middle">{escape(x_name)}</text>'
     )
-    parts.append(f'<text class="axis" x="{LEFT - 44}" y="{TOP - 8}">{escape(y_name)}</text>')
+    parts.append(f'<text class="axis" x="{LEFT - 44}" y="{TOP - 16}">{escape(y_name)}</text>')
     return parts
 
 

@@ -9,13 +9,14 @@ from .views import Report, Table
 
 def to_text(report: Report) -> str:
     """Text of a report; pure but for colours, which NO_COLOR switches off and click drops off a terminal."""
-    head = f"{report['name']}: {verdict(report['outcome']) if report['outcome'] != 'none' else 'no proof, no budget'}"
+    words = {"none": "no proof, no budget", "invalid": "NO VERDICT"}
+    head = f"{report['name']}: {words.get(report['outcome']) or verdict(report['outcome'])}"
     parts = [head, _judged(report)]
     parts += [_table(views.files_table(report)), _table(views.latency_table(report))]
     parts += [_parity(report), _table(views.verdicts_table(report))]
     parts += [
         _savings(report),
-        _lines("note: ", views.step_notes(report)),
+        _lines("remark: ", views.remarks(report)),
         _lines("missing: ", report["missing"]),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -42,10 +43,12 @@ def _parity(report: Report) -> str:
 
 
 def _savings(report: Report) -> str:
-    lines = [
-        f"{s['number']:02d} {s['step']} ({seconds(s['seconds'])}): {s['saving']}"
-        for s in report["steps"]
-    ]
+    lines = []
+    for step in report["steps"]:
+        told = [*views.transitions(step), *views.notes_of(step)]
+        if told:
+            lines.append(f"{step['number']:02d} {step['step']} ({seconds(step['seconds'])})")
+            lines += [f"   {line}" for line in told]
     return "\n".join(lines)
 
 

@@ -33,9 +33,11 @@ def score_text(score: Facts, sample_text: bool = True) -> str:
 
 def where_scored(score: Facts) -> str:
     """ "watch-har/test, 1,372 samples, seed 0"."""
-    data = f"{score['data']}/{score['split']}" if score.get("data") else score["split"]
+    data, split = score.get("data"), score["split"]
+    if data and not split.startswith(f"{data}/"):
+        split = f"{data}/{split}"
     seed = "" if score.get("seed") is None else f", seed {score['seed']}"
-    return f"{data}, {score['samples']:,} samples{seed}"
+    return f"{split}, {score['samples']:,} samples{seed}"
 
 
 def scores_of(report: Report, name: str) -> list[Facts]:
@@ -44,11 +46,11 @@ def scores_of(report: Report, name: str) -> list[Facts]:
 
 
 def reference_score(report: Report) -> Facts | None:
-    """The score of the float model everything is compared with: torch's, else that of a float32 file."""
+    """The score of the float model everything is compared with (no file), else that of a float32 file."""
     floats = {a["name"] for a in report["artifacts"] if a["precision"] == "float32"}
-    torch = [score for score in report["scores"] if score["engine"] == "torch"]
+    model = [score for score in report["scores"] if not score["artifact"]]
     files = [score for score in report["scores"] if score["artifact"] in floats]
-    return next(iter([*torch, *files]), None)
+    return next(iter([*model, *files]), None)
 
 
 def change(score: Facts, reference: Facts | None) -> str:
@@ -166,13 +168,13 @@ def latency_table(report: Report) -> Table:
 
 
 def steps_table(report: Report) -> Table:
-    """Steps: scores before and after, what became smaller in the receipt's own words, time."""
-    headers = ("step", "scores (host)", "saving", "seed", "time")
+    """Steps: scores before and after, what happened in the receipt's own words, time."""
+    headers = ("step", "scores (host)", "what it did", "seed", "time")
     rows = [
         (
             f"{step['number']:02d} {step['step']}",
             "; ".join(transitions(step)) or "-",
-            step["saving"],
+            "; ".join(notes_of(step)) or "-",
             str(step["seed"]),
             seconds(step["seconds"]),
         )
@@ -192,7 +194,7 @@ def parity_table(report: Report) -> Table:
         "samples",
         "top-1 same",
         "verdict",
-        "numbers",
+        "figures",
     )
     rows = []
     for row in report["parity"]["outputs"] if report["parity"] else ():
@@ -225,19 +227,21 @@ def distance_text(distance: Facts) -> str:
 
 def verdicts_table(report: Report) -> Table:
     """The recipe's budget."""
-    headers = ("budget", "file", "value", "limit", "verdict", "reason")
+    headers = ("budget", "file", "engine", "value", "limit", "verdict", "evidence", "reason")
     rows = [
         (
             str(v["name"]),
             str(v["artifact"] or ""),
+            str(v["engine"] or ""),
             value_with_unit(v["value"], v["unit"] or ""),
             value_with_unit(v["limit"], v["unit"] or ""),
             str(v["outcome"]),
+            str(v["evidence"] or ("file" if v["name"] == "file_bytes" else "")),
             str(v["reason"] or ""),
         )
         for v in report["verdicts"]
     ]
-    return Table(headers, tuple(rows), (2, 3), outcome=4)
+    return Table(headers, tuple(rows), (3, 4), outcome=5)
 
 
 def sensitivity_table(report: Report) -> Table:
@@ -285,11 +289,26 @@ def departures(report: Report) -> list[str]:
     )
 
 
-def step_notes(report: Report) -> list[str]:
-    """Notes of the receipts and of the proof."""
-    notes = [f"{step['step']}: {note}" for step in report["steps"] for note in step["notes"]]
+TOLD_IN_TABLES = ("verify", "evaluate", "profile", "budget")
+"""Steps whose notes repeat what a table of the report says."""
+
+
+def notes_of(step: Facts) -> list[str]:
+    """What a step's receipt says: its saving in its own words, then its notes."""
+    saving = [step["saving"]] if step["saving"] else []
+    return saving if step["step"] in TOLD_IN_TABLES else [*saving, *step["notes"]]
+
+
+def remarks(report: Report) -> list[str]:
+    """What the proof and the measurements say about themselves."""
     parity = report["parity"]
-    return notes + [f"verify: {note}" for note in (parity["notes"] if parity else ())]
+    notes = [f"parity: {note}" for note in (parity["notes"] if parity else ())]
+    for m in report["measurements"]:
+        notes += [
+            f"{m['artifact'] or m['artifact_sha256'][:12]} in {m['engine']}: {n}"
+            for n in m["notes"]
+        ]
+    return notes
 
 
 def ordered(names: Iterable[str]) -> list[str]:

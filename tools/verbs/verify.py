@@ -1,0 +1,172 @@
+"""`edgepress verify`: the parity proof of files against the model they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..exit_codes import ExitCode
+from ..invocation import Invocation, common_options
+from .options import PATH, data_options, model_options, threads_option
+
+if TYPE_CHECKING:
+    from ...export.parity_records import Candidate, ParityReport
+
+
+@click.command("verify")
+@click.argument("reference")
+@click.argument("candidates", nargs=-1, required=True, type=PATH, metavar="CANDIDATE...")
+@click.option(
+    "--inputs", "inputs_file", type=PATH, help="Real inputs: .npz, one array per model input."
+)
+@click.option(
+    "--split", default="test", show_default=True, help="Split of the task (labels unused)."
+)
+@click.option(
+    "--samples", type=click.IntRange(1), default=64, show_default=True, help="At most so many."
+)
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    help="Engine to prove in; every installed one if left out.",
+)
+@click.option(
+    "--layers/--no-layers",
+    default=True,
+    help="Compare inner values and name the first that departs.",
+)
+@data_options
+@model_options
+@threads_option
+@common_options
+@click.pass_obj
+def command(
+    call: Invocation, /, reference: str, candidates: tuple[Path, ...], **options: Any
+) -> int:
+    """Compare files with the model they were made from, on real inputs; exit 1 if one departs.
+
+    REFERENCE is a zoo name, module:factory, or an ONNX or TFLite file; CANDIDATE an ONNX or TFLite file. Float files
+    must agree within a relative tolerance, an int8 TFLite file with the int8 ONNX file of the same numbers within
+    steps of its scale; what quantization itself costs is reported, not judged.
+    """
+    inputs_file, task = options["inputs_file"], options["task"]
+    if (inputs_file is None) == (task is None):
+        raise click.UsageError("real inputs are needed: give either --inputs FILE or --task NAME")
+    if call.dry_run:
+        reads = [reference, *candidates, *([inputs_file] if inputs_file else [])]
+        return call.plan(
+            "verify", reads=reads, **{k: options[k] for k in ("task", "samples", "layers")}
+        )
+    from ...export.parity import verify
+    from ...runtime.codec import to_json
+
+    run, samples, label = _reference(reference, options)
+    with call.progress() as progress:
+        report = verify(
+            run,
+            _candidates(candidates, options["engines"]),
+            samples,
+            layers=options["layers"],
+            progress=progress,
+            reference_label=label,
+        )
+    document = {"schema": "edgepress-verify/1", **_finite(to_json(report)), "evidence": "host"}
+    document["inputs"] = str(inputs_file) if inputs_file else f"{task}/{options['split']}"
+    call.give(document, "" if call.json else _text(report, document["inputs"]))
+    return ExitCode.OK if report.passed else ExitCode.FAILED
+
+
+def _reference(reference: str, options: Mapping[str, Any]) -> tuple[Any, Sequence[Any], str]:
+    """(what `parity.verify` takes as reference, samples, its name)."""
+    from ..model_source import open_source
+
+    is_tflite = reference.lower().endswith(".tflite")
+    keys = ("weights", "task", "inputs_file", "normalisation", "data", "seed", "threads")
+    given = {key: options[key] for key in (*keys, "no_user_code", "random_weights")}
+    # the samples do not depend on the model: any network stands in for a TFLite file
+    stand_in = {"random_weights": True} if is_tflite else {}
+    source = open_source("toy_cnn" if is_tflite else reference, **{**given, **stand_in})
+    samples = source.samples(options["split"], options["samples"])
+    if is_tflite:
+        return _tflite_reference(Path(reference)), samples, Path(reference).name
+    if source.recipe.model_kind == "onnx":
+        return Path(reference), samples, Path(reference).name
+    from ...export.parity import torch_reference
+
+    model = source.torch_model()
+    return torch_reference(model, source.inputs.normalisation()), samples, f"{source.label} (torch)"
+
+
+def _tflite_reference(path: Path) -> Any:
+    from ...runtime.session import open_session, run_real
+
+    session = open_session(path)
+    return lambda sample: run_real(session, sample)
+
+
+def _candidates(paths: Sequence[Path], engines: Sequence[str]) -> list[Candidate]:
+    """ONNX files first, which TFLite files are compared with; every file in each engine that runs it."""
+    from ...export.parity_records import Candidate
+    from ...runtime.artifact import detect_format, read_model_bytes
+    from ...runtime.engines import engines_for
+    from ..inputs import usable_engines
+
+    formats = {path: detect_format(read_model_bytes(path), str(path)) for path in paths}
+    found = []
+    for path in sorted(paths, key=lambda p: formats[p]):
+        able = engines_for(formats[path])
+        wanted = [name for name in engines if name in able]
+        if engines and not wanted:
+            raise click.UsageError(
+                f"none of {', '.join(engines)} runs {path}: use {' or '.join(able)}"
+            )
+        found += [Candidate(path, name) for name in usable_engines(wanted, [formats[path]])]
+    return found
+
+
+def _finite(value: Any) -> Any:
+    from ..report.build import finite
+
+    return finite(value)
+
+
+def _text(report: ParityReport, inputs: str) -> str:
+    from ..render import number, table, verdict
+
+    headers = ("file", "engine", "against", "output", "verdict", "top-1 same", "figures")
+    rows = [
+        (
+            row.candidate,
+            row.engine,
+            row.against,
+            row.output,
+            row.outcome.value,
+            "-" if row.agreement is None else number(100 * row.agreement, "%"),
+            row.reason if row.outcome != "reported" else _distance(row.distance),
+        )
+        for row in report.outputs
+    ]
+    lines = [table(headers, rows, (5,)), ""]
+    failed = [row for row in report.layers if row.outcome == "fail"]
+    if report.layers:
+        judged = sum(row.outcome != "reported" for row in report.layers)
+        where = f"{len(report.layers)} inner values on {report.layer_samples} samples"
+        lines.append(f"{where}, {judged} judged, {len(failed)} failed")
+    lines += [f"{name}: first departs at {layer}" for name, layer in sorted(report.departs.items())]
+    lines += [f"note: {note}" for note in report.notes]
+    word = verdict("pass" if report.passed else "fail")
+    lines.append(
+        f"{word} against {report.reference} on {report.samples} samples of {inputs} (host)"
+    )
+    return "\n".join(lines)
+
+
+def _distance(distance: Any) -> str:
+    from ...runtime.codec import to_json
+    from ..report.views import distance_text
+
+    return distance_text(_finite(to_json(distance)))
