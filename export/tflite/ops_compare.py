@@ -14,6 +14,7 @@ import numpy as np
 
 from ...compress.quantization.qparams import QParams
 from .absorb import Int8Test
+from .broadcast import emit_broadcast
 from .context import Lowering, lite_quantization
 from .neutral import Array, Node, Value, same_parameters
 from .operands import pass_on
@@ -35,6 +36,7 @@ _TYPES = {"float32": "FLOAT32", "int32": "INT32", "int64": "INT64", "bool": "BOO
 """Types that CAST converts between in every engine; int8 tensors always stand for real numbers."""
 
 _FINEST_SCALE = 1 / 256
+_MOST_AXES = 5
 
 
 def compare(low: Lowering, node: Node) -> None:
@@ -48,7 +50,7 @@ def compare(low: Lowering, node: Node) -> None:
         inputs.append(_threshold(low, node, names, operator))
     else:
         inputs.append(operand(low, node, names[1], order))
-    low.emit_result(node, _COMPARISONS[operator][0], inputs, order)
+    emit_broadcast(low, node, _COMPARISONS[operator][0], inputs, order)
 
 
 def _threshold(low: Lowering, node: Node, names: list[str], operator: str) -> int:
@@ -77,7 +79,7 @@ def logic(low: Lowering, node: Node) -> None:
     """Lower And, Or or Xor of two bool tensors."""
     order = common_order(low, node)
     inputs = [operand(low, node, name, order) for name in node.inputs]
-    low.emit_result(node, _LOGIC[node.operator], inputs, order)
+    emit_broadcast(low, node, _LOGIC[node.operator], inputs, order)
 
 
 def negate(low: Lowering, node: Node) -> None:
@@ -92,7 +94,7 @@ def where(low: Lowering, node: Node) -> None:
     params = low.quantization(node.outputs[0])
     condition = operand(low, node, node.inputs[0], order)
     sides = [operand(low, node, name, order, params) for name in node.inputs[1:]]
-    low.emit_result(node, "SELECT_V2", [condition, *sides], order)
+    emit_broadcast(low, node, "SELECT_V2", [condition, *sides], order)
 
 
 def extremum(low: Lowering, node: Node) -> None:
@@ -105,9 +107,13 @@ def extremum(low: Lowering, node: Node) -> None:
         pass_on(low, node, index, order)
     for position, other in enumerate(others):
         if position == len(others) - 1:
-            low.emit_result(node, code, [index, other], order)
+            emit_broadcast(low, node, code, [index, other], order)
             return
         shapes = [low.model.tensors[i].shape for i in (index, other)]
+        if len(order) > _MOST_AXES and shapes[0] != shapes[1]:
+            raise low.unsupported(
+                node, f"broadcasting over {len(order)} axes", "take two at a time"
+            )
         made = low.temporary(node, f"part{position}", np.broadcast_shapes(*shapes))
         low.emit(node, code, [index, other], [made])
         index = made

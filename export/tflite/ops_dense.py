@@ -18,6 +18,7 @@ from .neutral import Array, Node, Value
 from .weights import product_scales, store_bias, store_weight, weight_quantization
 
 _HYBRID_VERSION = 3
+_LARGEST_BATCH_RANK = 5  # of BATCH_MATMUL
 
 
 def gemm(low: Lowering, node: Node) -> None:
@@ -162,6 +163,10 @@ def matmul(low: Lowering, node: Node) -> None:
     rank = len(low.value(node.outputs[0]).shape)
     if min(len(shape) for shape in shapes) < 2:
         raise low.unsupported(node, "a vector operand", "unsqueeze it to a matrix")
+    if rank > _LARGEST_BATCH_RANK:
+        raise low.unsupported(
+            node, f"a product of {rank} axes", "merge batch axes to have at most 5"
+        )
     batch = low.value(node.outputs[0]).shape[:-2]
     lhs, adj_x = _matrix(low, node.inputs[0], batch)
     rhs, adj_y = _matrix(low, node.inputs[1], batch)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...compress.quantization.qparams import QParams, affine
+from .broadcast import emit_broadcast
 from .context import Lowering, lite_quantization
 from .layout import NEW, Order, identity, physical_array, physical_shape
 from .neutral import Array, Node, Value
@@ -26,7 +27,7 @@ def arithmetic(low: Lowering, node: Node) -> None:
         return
     order = common_order(low, node)
     inputs = [operand(low, node, name, order) for name in node.inputs]
-    low.emit_result(node, _CODES[node.operator], inputs, order, activation="fused")
+    emit_broadcast(low, node, _CODES[node.operator], inputs, order, activation="fused")
 
 
 def _multiply_by_reciprocal(low: Lowering, node: Node) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...compress.quantization.qparams import QParams
 from .absorb import Int8Test, always
+from .broadcast import emit_broadcast
 from .context import Lowering, lite_quantization
 from .neutral import Node, Value
 from .operands import pass_on
@@ -67,7 +68,7 @@ def pow_(low: Lowering, node: Node) -> None:
             return
     order = common_order(low, node)
     inputs = [operand(low, node, n, order) for n in node.inputs]
-    low.emit_result(node, "POW", inputs, order)
+    emit_broadcast(low, node, "POW", inputs, order)
 
 
 def _repeat(low: Lowering, node: Node, power: int) -> None:
