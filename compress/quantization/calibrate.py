@@ -103,12 +103,13 @@ class Runner:
         self.inputs = [value.name for value in graph_inputs(model)]
         self.tensors = list(tensors)
         self._computed = [name for name in dict.fromkeys(tensors) if name not in self.inputs]
-        self._session = _open(_with_outputs(model, self._computed))
+        computed = self._computed  # none where inputs alone are asked for: nothing to open
+        self._session = _open(_with_outputs(model, computed)) if computed else None
 
     def run(self, sample: Sample) -> dict[str, Array]:
         """Tensor name -> its value for one sample."""
         feeds = dict(zip(self.inputs, sample, strict=True))
-        found = self._session.run(self._computed, feeds) if self._computed else []
+        found = self._session.run(self._computed, feeds) if self._session else []
         values = {**feeds, **dict(zip(self._computed, found, strict=True))}
         return {name: values[name] for name in self.tensors}
 
