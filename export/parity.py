@@ -217,6 +217,7 @@ def _compare_outputs(
         expected = [np.asarray(v) for v in base.run(sample)]
         found = [subject.opened.run(sample) for subject in subjects]
         if number == 0:
+            _check_counts(base, subjects, expected, found)
             names = _output_names(base, subjects, len(expected))
             pairs = _pairs(base, subjects, len(expected), limits)
         for pair, peer in pairs:
@@ -225,6 +226,21 @@ def _compare_outputs(
         if progress:
             progress.advance()
     return [row for pair, _ in pairs for row in _rows(pair, names, len(samples), limits)]
+
+
+def _check_counts(
+    base: _Base,
+    subjects: list[_Subject],
+    expected: Sequence[Array],
+    found: Sequence[Sequence[Array]],
+) -> None:
+    for subject, outputs in zip(subjects, found, strict=True):
+        if len(outputs) != len(expected):
+            raise InputError(
+                f"{len(outputs)} outputs, {base.label} has {len(expected)}",
+                where=subject.label,
+                hint="compare a file with the model it was exported from",
+            )
 
 
 def _output_names(base: _Base, subjects: list[_Subject], count: int) -> list[str]:
@@ -272,12 +288,6 @@ def _twin(subject: _Subject, subjects: list[_Subject]) -> int | None:
 
 
 def _add(pair: _Pair, expected: Sequence[Array], found: Sequence[Array]) -> None:
-    if len(expected) != len(found):
-        raise InputError(
-            f"{len(found)} outputs, {pair.against} has {len(expected)}",
-            where=pair.subject.label,
-            hint="compare a file with the model it was exported from",
-        )
     for gauge, agreement, a, b in zip(pair.gauges, pair.agreements, expected, found, strict=True):
         gauge.add(a, b)
         agreement.add(a, b)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .parity_distance import Array
+from .tflite.layout import reshape_order
 
 Order = tuple[int, ...]
 NEW = -1
@@ -72,6 +73,9 @@ _CARRIERS = frozenset(
 )
 
 
+_RESHAPES = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
+
+
 def axis_orders(
     model: Any, shapes: Mapping[str, tuple[int, ...]], known: Mapping[str, Order]
 ) -> dict[str, Order]:
@@ -94,6 +98,8 @@ def axis_orders(
     _from_kernels(subgraph, tensors, shapes, found)
     while _carried(subgraph, tensors, shapes, found):
         pass
+    for name in _mixed(subgraph, tensors, shapes, found, known):
+        found.pop(name, None)
     return found
 
 
@@ -152,6 +158,38 @@ def _carried(
                 found[tensor.name] = order
                 changed = True
     return changed
+
+
+def _mixed(
+    subgraph: Any,
+    tensors: Any,
+    shapes: Mapping[str, Any],
+    found: dict[str, Order],
+    known: Mapping[str, Order],
+) -> set[str]:
+    """Tensors that no order of axes describes: channels-last memory flattened as it lies.
+
+    A dense layer behind it has its weight columns in that sequence. A RESHAPE that keeps axes whole
+    gives its result the order that follows from its input's.
+    """
+    mixed: set[str] = set()
+    for operator in subgraph.operators:
+        source, target = (
+            tensors.get(i[0]) if i else None for i in (operator.inputs, operator.outputs)
+        )
+        if source is None or target is None or target.name in known:
+            continue
+        if operator.name in _CARRIERS and source.name in mixed:
+            mixed.add(target.name)
+        if operator.name not in _RESHAPES or not {source.name, target.name} <= set(shapes):
+            continue
+        order = found.get(source.name)
+        follows = order and reshape_order(shapes[source.name], order, shapes[target.name])
+        if source.name in mixed or not follows:
+            mixed.add(target.name)
+        elif tuple(1 if a == NEW else shapes[target.name][a] for a in follows) == target.shape:
+            found[target.name] = follows
+    return mixed
 
 
 def to_logical(values: Array, order: Order, shape: tuple[int, ...]) -> Array:

@@ -376,10 +376,17 @@ class Lowering:
             tensor.name = name
 
     def orders(self) -> dict[str, Order]:
-        """tensor name -> order of the value it was made for (values that alias it do not count)."""
+        """tensor name -> order of the value it was made for (values that alias it do not count).
+
+        A value flattened as it lies has no order of axes and is left out.
+        """
         found: dict[str, Order] = {}
-        for places in self._places.values():
-            if places and self.model.tensors[places[0][1]].data is None:
+        for value, places in self._places.items():
+            if (
+                value not in self.columns
+                and places
+                and self.model.tensors[places[0][1]].data is None
+            ):
                 found.setdefault(self.model.tensors[places[0][1]].name, places[0][0])
         return found
 
