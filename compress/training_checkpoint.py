@@ -40,7 +40,7 @@ def training_key(
         "task": f"{task.name} {task.data_sha256}",
         "initial weights": state_sha256(model.state_dict()),
         "teacher": state_sha256(teacher.state_dict()) if teacher is not None else "",
-        "torch version": torch.__version__,
+        "torch version": str(torch.__version__),
     }
 
 

@@ -56,11 +56,13 @@ def build(name: str, **options: object) -> torch.nn.Module:
     return _factory(entry(name))(**options)
 
 
-def build_for(name: str, task: Task) -> torch.nn.Module:
+def build_for(name: str, task: Task, **options: object) -> torch.nn.Module:
     """A fresh network with as many outputs as `task` has labels and the input channels it feeds.
 
+    `options` go to `build` and win over what the task says.
+
     Raises:
-        UsageError: the network cannot take the shape of the task's input.
+        UsageError: the network cannot take the shape of the task's input, or has no such option.
     """
     known = entry(name)
     shape = task.input_shapes[0]
@@ -72,7 +74,8 @@ def build_for(name: str, task: Task) -> torch.nn.Module:
         )
     wanted = {"classes": len(task.labels), "channels": shape[0]}
     accepted = _options(known)
-    return build(name, **{k: v for k, v in wanted.items() if v and k in accepted})
+    fitting: dict[str, object] = {k: v for k, v in wanted.items() if v and k in accepted}
+    return build(name, **{**fitting, **options})
 
 
 def _factory(known: ZooEntry) -> Callable[..., Any]:
