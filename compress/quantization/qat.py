@@ -20,9 +20,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...runtime.errors import InputError
+from .observers import MinMax, Observer, make_observer
 from .qat_records import QatConfig, TensorGroup
 from .qat_report import ModuleQuantization, layer_sites, quantization_of, require_calibrated
 from .qparams import affine
@@ -42,8 +42,6 @@ __all__ = [
     "quantization_of",
     "schedule",
 ]
-
-Array = NDArray[Any]
 
 
 def prepare(model: torch.nn.Module, example_inputs: Any, config: QatConfig | None = None) -> Any:
@@ -103,9 +101,7 @@ def calibrate(qat_model: QatModel, batches: Iterable[Any]) -> int:
     watchers = {group.name: _watcher(config, group) for group in qat_model.classes}
     count = 0
     for batch in batches:
-        run_float(
-            qat_model, _tensors(qat_model, batch), lambda n, x: watchers[n].observe(x.cpu().numpy())
-        )
+        run_float(qat_model, _tensors(qat_model, batch), lambda n, x: _show(watchers[n], n, x))
         count += 1
     if count == 0:
         raise InputError("the calibration set is empty", hint="give 10 to 20 training batches")
@@ -128,23 +124,23 @@ def _tensors(model: torch.nn.Module, batch: Any) -> list[torch.Tensor]:
     return [torch.as_tensor(value, dtype=torch.float32, device=_device(model)) for value in values]
 
 
-class MinMax:
-    """Running minimum and maximum."""
-
-    def __init__(self) -> None:
-        self.low, self.high = np.inf, -np.inf
-
-    def observe(self, x: Array) -> None:
-        """Widen the range by the values of `x`."""
-        self.low, self.high = min(self.low, float(x.min())), max(self.high, float(x.max()))
-
-    def range(self) -> tuple[float, float]:
-        """(minimum, maximum)."""
-        return self.low, self.high
+def _watcher(config: QatConfig, group: TensorGroup) -> Observer:
+    """Inputs and outputs take their extremes: a clipped logit or sensor value is an error, not an outlier."""
+    if group.is_input or group.is_output:
+        return MinMax()
+    options = {"percentile": config.percentile} if config.observer == "percentile" else {}
+    return make_observer(config.observer, **options)
 
 
-def _watcher(config: QatConfig, group: TensorGroup) -> Any:
-    return MinMax()
+def _show(watcher: Observer, name: str, values: torch.Tensor) -> None:
+    array = values.detach().cpu().numpy()
+    if not np.isfinite(array).all():
+        raise InputError(
+            "the values are not finite",
+            where=name,
+            hint="check the weights and the calibration data for NaN and inf",
+        )
+    watcher.observe(array)
 
 
 def _apply_range(qat_model: QatModel, group: TensorGroup, low: float, high: float) -> None:
@@ -153,12 +149,6 @@ def _apply_range(qat_model: QatModel, group: TensorGroup, low: float, high: floa
     config: QatConfig = qat_model.config
     if group.fixed:
         return
-    if not np.isfinite([low, high]).all():
-        raise InputError(
-            f"the values are not finite (range {low} to {high})",
-            where=group.name,
-            hint="check the weights and the calibration data for NaN and inf",
-        )
     if group.is_input and config.input_range is not None and group is qat_model.classes[0]:
         low, high = config.input_range
     learned = config.learn_scales and not group.is_input and not group.is_output
@@ -201,7 +191,7 @@ def _observe_outputs(qat_model: QatModel, batches: Iterable[Any]) -> None:
     watchers = {name: MinMax() for name in groups}
     hooks = [
         qat_model.quantizers()[name].register_forward_pre_hook(
-            lambda _, inputs, watcher=watcher: watcher.observe(inputs[0].detach().cpu().numpy())
+            lambda _, inputs, name=name, watcher=watcher: _show(watcher, name, inputs[0])
         )
         for name, watcher in watchers.items()
     ]
