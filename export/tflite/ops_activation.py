@@ -257,6 +257,7 @@ INT8: dict[str, Int8Test] = {
     **{name: always for name in ("Relu", "HardSwish", "Sigmoid", "Tanh", "Gelu", "LeakyRelu")},
     "PRelu": _slope_known,
     "Softmax": always,
+    "LogSoftmax": always,
     "Clip": _bounds_known,
     "HardSigmoid": _positive_alpha,
 }
