@@ -27,6 +27,8 @@ def to_html(report: Report) -> str:
         tables=_tables(report),
         steps=[_step(step) for step in report["steps"]],
         remarks=views.remarks(report),
+        parity=_parity(report),
+        disturbance=views.disturbance(report),
         departures=views.departures(report),
         places=sorted({views.where_scored(score) for score in report["scores"]}),
         layers=_layers(report),
@@ -162,6 +164,21 @@ def _latency(report: Report) -> str:
     return svg.bars(rows, "median latency")
 
 
+def _parity(report: Report) -> str:
+    """ "8 comparisons of outputs on 64 samples: 6 passed, 2 reported; 28 inner values on 4 of them"."""
+    parity = report["parity"]
+    if not parity:
+        return ""
+    outcomes = [row["outcome"] for row in parity["outputs"]]
+    words = {"fail": "failed", "pass": "passed", "reported": "reported"}
+    counts = [f"{outcomes.count(key)} {word}" for key, word in words.items() if key in outcomes]
+    text = f"{len(outcomes)} comparisons of outputs on {parity['samples']:,} samples: {', '.join(counts)}"
+    if parity["layers"]:
+        failed = sum(row["outcome"] == "fail" for row in parity["layers"])
+        text += f"; {len(parity['layers'])} inner values on {parity['layer_samples']} of them, {failed} failed"
+    return text
+
+
 # ------------------------------------------------------------------- steps and layers
 
 
@@ -172,8 +189,19 @@ def _step(step: Facts) -> dict[str, Any]:
         "scores": views.transitions(step),
         "notes": views.notes_of(step),
         "seed": step["seed"],
-        "options": ", ".join(f"{k} {v}" for k, v in sorted(step["options"].items())),
+        "options": _options(step["options"]),
     }
+
+
+def _options(options: Facts) -> str:
+    """Options that say something: no empty lists, nothing left out."""
+    told = []
+    for name, value in sorted(options.items()):
+        if value is None or value == []:
+            continue
+        text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        told.append(f"{name.replace('_', ' ')} {text}")
+    return ", ".join(told)
 
 
 def _layers(report: Report) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ def to_markdown(report: Report) -> str:
     ]
     parts += _section("Budget", views.verdicts_table(report))
     parts += _section("Files", views.files_table(report), _judged_on(report))
-    parts += _section("Latency", views.latency_table(report))
+    parts += _section("Latency", views.latency_table(report), _cell(views.disturbance(report)))
     parts += _section("Parity", views.parity_table(report), _proof(report))
     parts += _section("Steps", views.steps_table(report))
     parts += _bullets("Missing", report["missing"])
@@ -96,6 +96,8 @@ def _table(table: Table) -> str:
 
 def _cell(text: str) -> str:
     """Text that cannot break out of a table cell or become markup."""
-    for mark in "\\`*_[]<>|#":
+    for mark, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(mark, entity)
+    for mark in "\\`*_[]|#":
         text = text.replace(mark, f"\\{mark}")
     return " ".join(text.split())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..render import seconds, table, verdict
+from ..render import plural, seconds, table, verdict
 from . import views
 from .views import Report, Table
 
@@ -13,12 +13,12 @@ def to_text(report: Report) -> str:
     head = f"{report['name']}: {words.get(report['outcome']) or verdict(report['outcome'])}"
     parts = [head, _judged(report)]
     parts += [_table(views.files_table(report)), _table(views.latency_table(report))]
-    parts += [_parity(report), _table(views.verdicts_table(report))]
-    parts += [
-        _savings(report),
-        _lines("remark: ", views.remarks(report)),
-        _lines("missing: ", report["missing"]),
-    ]
+    parts += [views.disturbance(report), _parity(report), _table(views.verdicts_table(report))]
+    parts += [_steps(report), "\n".join(f"missing: {line}" for line in report["missing"])]
+    remarks = len(views.remarks(report))
+    parts += (
+        [f"{plural(remarks, 'remark')} on proof and measurements: see report.md"] if remarks else []
+    )
     return "\n\n".join(part for part in parts if part)
 
 
@@ -42,7 +42,7 @@ def _parity(report: Report) -> str:
     return "\n".join(lines + [f"  {line}" for line in views.departures(report)])
 
 
-def _savings(report: Report) -> str:
+def _steps(report: Report) -> str:
     lines = []
     for step in report["steps"]:
         told = [*views.transitions(step), *views.notes_of(step)]
@@ -54,7 +54,3 @@ def _savings(report: Report) -> str:
 
 def _table(view: Table) -> str:
     return table(view.headers, view.rows, view.right) if view.rows else ""
-
-
-def _lines(prefix: str, lines: list[str]) -> str:
-    return "\n".join(prefix + line for line in lines)

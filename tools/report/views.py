@@ -12,6 +12,8 @@ Report = Mapping[str, Any]
 Facts = Mapping[str, Any]
 
 LATENCY = "latency_ms"
+TOLD_IN_TABLES = ("verify", "evaluate", "profile", "budget")
+"""Steps whose scores and notes repeat what a table of the report says."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def change(score: Facts, reference: Facts | None) -> str:
 
 def transitions(step: Facts) -> list[str]:
     """ "accuracy 93.95 % → 93.8 % (-0.15 points) on watch-har/validation, ..." for each score of a step."""
+    if step["step"] in TOLD_IN_TABLES:
+        return []
     before = {(s["metric"], s["split"], s["samples"]): s for s in step["score_before"]}
     lines = []
     for score in step["score_after"]:
@@ -237,7 +241,7 @@ def verdicts_table(report: Report) -> Table:
             value_with_unit(v["limit"], v["unit"] or ""),
             str(v["outcome"]),
             str(v["evidence"] or ("file" if v["name"] == "file_bytes" else "")),
-            str(v["reason"] or ""),
+            "" if v["outcome"] == "pass" else str(v["reason"] or ""),
         )
         for v in report["verdicts"]
     ]
@@ -289,10 +293,6 @@ def departures(report: Report) -> list[str]:
     )
 
 
-TOLD_IN_TABLES = ("verify", "evaluate", "profile", "budget")
-"""Steps whose notes repeat what a table of the report says."""
-
-
 def notes_of(step: Facts) -> list[str]:
     """What a step's receipt says: its saving in its own words, then its notes."""
     saving = [step["saving"]] if step["saving"] else []
@@ -308,7 +308,19 @@ def remarks(report: Report) -> list[str]:
             f"{m['artifact'] or m['artifact_sha256'][:12]} in {m['engine']}: {n}"
             for n in m["notes"]
         ]
-    return notes
+    return list(dict.fromkeys(notes))
+
+
+DISTURBED = "timings are disturbed"
+"""What devices/conditions.py writes into the notes of a measurement taken on a busy machine."""
+
+
+def disturbance(report: Report) -> str:
+    """One line if measurements were disturbed: how many, and the first of the reasons; else empty."""
+    found = [n for m in report["measurements"] for n in m["notes"] if DISTURBED in n]
+    if not found:
+        return ""
+    return f"{len(found)} of {len(report['measurements'])} measurements: {found[0]}"
 
 
 def ordered(names: Iterable[str]) -> list[str]:

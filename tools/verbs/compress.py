@@ -134,5 +134,5 @@ def _text(report: dict[str, Any], graph: Path) -> str:
     if found.rows:
         lines += ["", table(found.headers, found.rows, found.right), ""]
     lines.append(f"graph: {graph} ({kib(graph.stat().st_size)})")
-    lines.append(f"files of it: edgepress export {graph} --out FOLDER")
+    lines.append(f"files of it: edgepress export {graph} --name {report['name']} --out FOLDER")
     return "\n".join(lines)
