@@ -53,6 +53,12 @@ class MissingToolError(EdgepressError):
     exit_code = 2
 
 
+class ToolFailedError(EdgepressError):
+    """A program that this step runs (a compiler, a package manager) ended with an error."""
+
+    exit_code = 2
+
+
 class LocalDiskFullError(EdgepressError):
     """No space left while writing; nothing half-written stays behind."""
 

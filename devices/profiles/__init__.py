@@ -1,0 +1,1 @@
+"""Device profiles that come with edgepress; the loader is `devices/profile.py`."""

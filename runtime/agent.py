@@ -1,0 +1,119 @@
+"""The on-board program: `python3 agent.pyz run|count|time FILE ...`, one JSON document as the last line of stdout.
+
+`run` computes outputs, `count` invokes between marks (`count.py`), `time` is `time_file.py`, `engines` tells which
+engines are usable. An error is
+`{"error": {"class", "what", "where", "hint"}}`; the exit code is that of the error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+import numpy as np
+
+from . import time_file
+from .codec import to_json
+from .count import MarkedRun, count_session
+from .errors import EdgepressError
+from .session import installed_engines, open_session
+from .timing import random_inputs, read_inputs
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one process did; `marks` only where instructions are counted."""
+
+    artifact_sha256: str
+    engine: str
+    engine_version: str
+    threads: int
+    python: str
+    numpy: str
+    libc: str
+    marks: Optional[MarkedRun] = None
+
+
+def answer(options: argparse.Namespace) -> Answer:
+    """Open the file, do what is asked, write the outputs.
+
+    Raises:
+        InputError, UsageError, MissingToolError: see `open_session`, `read_inputs` and `Session.run`.
+    """
+    session = open_session(options.file, options.engine, options.threads)
+    specs = session.artifact.inputs
+    inputs = (
+        random_inputs(specs, 0) if options.inputs is None else read_inputs(options.inputs, specs)
+    )
+    marks = None
+    if options.verb == "count":
+        marks = count_session(session, inputs, options.invokes)
+        outputs = session.outputs()
+    else:
+        outputs = session.run(inputs)
+    if options.outputs is not None:
+        named: Dict[str, Any] = {f"output_{index}": value for index, value in enumerate(outputs)}
+        np.savez(options.outputs, **named)
+    return Answer(
+        artifact_sha256=session.artifact.sha256,
+        engine=session.engine,
+        engine_version=session.engine_version,
+        threads=session.threads,
+        python=platform.python_version(),
+        numpy=np.__version__,
+        libc=platform.libc_ver()[1],
+        marks=marks,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="agent", description=(__doc__ or "").splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for name, text in (("run", "compute the outputs"), ("count", "invoke between marks")):
+        verb = verbs.add_parser(name, help=text)
+        verb.add_argument("file", type=Path, help="ONNX or TFLite file")
+        verb.add_argument("--engine", help="onnxruntime, tflite or litert")
+        verb.add_argument("--threads", type=int, default=1)
+        verb.add_argument("--inputs", type=Path, help=".npz with one array per input")
+        verb.add_argument("--outputs", type=Path, help="where the outputs go, as .npz")
+        verb.add_argument("--invokes", type=int, default=4)
+    verbs.add_parser("engines", help="which engines are usable here")
+    return parser
+
+
+def _no_core_files() -> None:
+    """A crash of an engine must not leave a file of hundreds of megabytes behind."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run from the command line; gives the exit code."""
+    given: List[str] = list(sys.argv[1:] if arguments is None else arguments)
+    _no_core_files()
+    if given[:1] == ["time"]:
+        return time_file.main(given[1:])
+    options = _parser().parse_args(given)
+    if options.verb == "engines":
+        print(json.dumps({"machine": platform.machine(), "engines": installed_engines()}))
+        return 0
+    try:
+        result = answer(options)
+    except EdgepressError as error:
+        told = {"what": error.what, "where": error.where, "hint": error.hint}
+        print(json.dumps({"error": {"class": type(error).__name__, **told}}))
+        return error.exit_code
+    print(json.dumps(to_json(result)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
