@@ -109,7 +109,14 @@ def _decoded_jpegs(path: Path) -> Array:
     data, offset = arrays["jpeg"].tobytes(), arrays["offset"]
     spans = zip(offset[:-1], offset[1:], strict=True)
     images = np.stack([_decode(data[start:end], path) for start, end in spans])
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return _shared(images.transpose(0, 3, 1, 2))
+
+
+def _shared(images: Array) -> Array:
+    """Contiguous and not writable: the caches below hand the same array out again and again."""
+    contiguous = np.ascontiguousarray(images)
+    contiguous.setflags(write=False)
+    return contiguous
 
 
 @functools.lru_cache(maxsize=len(MOSAICS))
@@ -121,7 +128,7 @@ def _mosaic(path: Path) -> Array:
             f"the mosaic has shape {pixels.shape}, expected (800, 1280, 3)", where=str(path)
         )
     tiles = pixels.reshape(25, 32, 40, 32, 3).transpose(0, 2, 4, 1, 3)
-    return np.ascontiguousarray(tiles.reshape(PER_MOSAIC, 3, 32, 32))
+    return _shared(tiles.reshape(PER_MOSAIC, 3, 32, 32))
 
 
 def _decode(data: bytes, path: Path) -> Any:

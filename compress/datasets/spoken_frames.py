@@ -88,7 +88,9 @@ def _features(path: Path, split: str) -> Array:
     arrays = read_arrays(path, ("pcm", "offset", "take"))
     pcm, offset = arrays["pcm"], arrays["offset"]
     rows = rows_of(arrays["take"], split)
-    return np.concatenate([windows(log_mel(pcm[offset[i] : offset[i + 1]])) for i in rows])
+    cut = np.concatenate([windows(log_mel(pcm[offset[i] : offset[i + 1]])) for i in rows])
+    cut.setflags(write=False)  # the cache hands the same array out again and again
+    return cut
 
 
 def _load(path: Path, split: str) -> Split:
