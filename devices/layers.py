@@ -4,8 +4,8 @@ Works on any ONNX or TFLite file, whoever wrote it; nothing is run. One conventi
 (it is Ethos-U Vela's, whose counts MLPerf Tiny results are compared by):
 
 - convolution, dense, matrix product, recurrent: one MAC per product that enters a sum;
-- pooling and reductions: one MAC per element of every window; softmax: two per element, for its
-  maximum and its sum;
+- pooling and reductions: one MAC per element of every window; softmax and layer normalisation:
+  two per element, for maximum and sum, mean and variance;
 - everything else (bias, activation, add, multiply, resize, ...) counts nothing.
 
 `parameters` are the stored numbers a layer computes with (weights, biases, scales of a batch

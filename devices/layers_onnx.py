@@ -41,7 +41,13 @@ _REDUCTIONS = {
         ),
         1,
     ),
-    **dict.fromkeys(("Softmax", "LogSoftmax"), 2),
+    **dict.fromkeys(
+        (  # maximum and sum, or mean and variance
+            *("Softmax", "LogSoftmax", "LayerNormalization", "InstanceNormalization"),
+            "GroupNormalization",
+        ),
+        2,
+    ),
 }
 _STRUCTURAL = frozenset(
     {"Clip", "Pad", "Resize", "Upsample", "TopK", "Range", "ConstantOfShape", "OneHot", "Where"}

@@ -35,18 +35,19 @@ class TfliteSession(Session):
         self._model: TfliteModel = read_model(data, str(path))
         self.artifact = describe(path, data, tflite_specs(self._model))
         self._module, self._data, self.threads = module, data, threads
-        start = time.perf_counter_ns()
-        self._interpreter = self._open()
-        self.load_ms = (time.perf_counter_ns() - start) / 1e6
-        self._input_indices = [d["index"] for d in self._interpreter.get_input_details()]
-        self._output_indices = [d["index"] for d in self._interpreter.get_output_details()]
-        self._shapes = self._shapes_of(self._interpreter)
+        self._interpreter, self.load_ms = self._open()
+        # Not by the interpreter's details: they raise where a name is not UTF-8.
+        main = self._model.main
+        self._input_indices, self._output_indices = list(main.inputs), list(main.outputs)
+        self._stored_shapes = [main.tensors[index].shape for index in main.inputs]
+        self._shapes = self._stored_shapes
         self._stateful = any(t.is_variable for g in self._model.subgraphs for t in g.tensors)
         self._inspector: Any = None
+        self._inspected_shapes = self._stored_shapes
         self._inputs: Optional[List[Array]] = None
 
-    def _open(self, keep_all: bool = False) -> Any:
-        """A new Interpreter with memory allocated; `keep_all` keeps inner tensors, without delegates."""
+    def _open(self, keep_all: bool = False) -> Tuple[Any, float]:
+        """(new Interpreter with memory allocated, ms); `keep_all` keeps inner tensors, without delegates."""
         options: Dict[str, Any] = {"model_content": self._data, "num_threads": self.threads}
         if keep_all:
             kept = with_inner_outputs(self._data, self._model, str(self.artifact.path))
@@ -55,12 +56,16 @@ class TfliteSession(Session):
             options["experimental_op_resolver_type"] = (
                 self._module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
             )
-        return self._guarded("refuses the file", lambda: self._allocated(options))
+        opened: Tuple[Any, float] = self._guarded(
+            "refuses the file", lambda: self._allocated(options)
+        )
+        return opened
 
-    def _allocated(self, options: Dict[str, Any]) -> Any:
+    def _allocated(self, options: Dict[str, Any]) -> Tuple[Any, float]:
+        start = time.perf_counter_ns()
         interpreter = self._module.Interpreter(**options)
         interpreter.allocate_tensors()
-        return interpreter
+        return interpreter, (time.perf_counter_ns() - start) / 1e6
 
     def _guarded(self, what: str, action: Any) -> Any:
         """Result of `action`; an engine error becomes an `InputError` with the engine's reason."""
@@ -80,10 +85,8 @@ class TfliteSession(Session):
             hint="export the model again, or try the other TFLite engine",
         ) from failure
 
-    def _shapes_of(self, interpreter: Any) -> List[Tuple[int, ...]]:
-        return [tuple(int(n) for n in d["shape"]) for d in interpreter.get_input_details()]
-
     def _set_inputs(self, inputs: List[Array]) -> None:
+        self._inputs = None  # of no use should this fail
         shapes = [value.shape for value in inputs]
         if shapes != self._shapes:
             self._shapes = []  # whatever happens next, the old memory plan is gone
@@ -120,6 +123,8 @@ class TfliteSession(Session):
 
     def outputs(self) -> List[Array]:
         """Copies of the outputs of the last `invoke`."""
+        if self._inputs is None:
+            raise UsageError("nothing was run yet", where=str(self.artifact.path))
         return [np.array(self._interpreter.get_tensor(index)) for index in self._output_indices]
 
     def intermediate(self, names: Sequence[str]) -> Dict[str, Array]:
@@ -135,13 +140,15 @@ class TfliteSession(Session):
             raise UsageError("no inputs are set", where=str(self.artifact.path))
         indices = self._indices(names)
         if self._inspector is None:
-            self._inspector = self._open(keep_all=True)
+            self._inspector = self._open(keep_all=True)[0]
         inspector, inputs = self._inspector, self._inputs
 
         def compute() -> List[Array]:
             shapes = [value.shape for value in inputs]
-            if shapes != self._shapes_of(inspector):
+            if shapes != self._inspected_shapes:
+                self._inspected_shapes = []
                 self._resize(inspector, shapes)
+                self._inspected_shapes = shapes
             self._feed(inspector, inputs)
             inspector.invoke()
             return [np.array(inspector.get_tensor(index)) for index in indices]

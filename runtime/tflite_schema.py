@@ -18,6 +18,7 @@ import numpy as np
 
 from .errors import InputError
 from .flatbuffer import Flatbuffer, Table, root
+from .tflite_assumptions import check_assumptions
 from .tflite_check import check_model
 from .tflite_model import (
     BITS,
@@ -84,6 +85,7 @@ def read_model(data: bytes, where: str = "") -> TfliteModel:
         n_buffers=len(buffers),
     )
     check_model(model, source.fail)
+    check_assumptions(model, source.fail)
     _check_appendix(source)
     return model
 

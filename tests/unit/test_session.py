@@ -334,3 +334,22 @@ def test_public_names() -> None:
     assert edgepress.open_artifact is open_artifact
     assert edgepress.open_session is open_session
     assert engines.find_engine("litert").package == "ai-edge-litert"
+
+
+@pytest.mark.parametrize("engine", LITE)
+def test_names_that_are_no_text_do_not_matter(engine: str, tmp_path: Path) -> None:
+    data = tiny_dense()
+    assert data.count(b"\x01\0\0\0x\0") == 1
+    path = tmp_path / "odd.tflite"
+    path.write_bytes(data.replace(b"\x01\0\0\0x\0", b"\x01\0\0\0\xff\0"))
+    x = np.array([[1, 2, 3, 4]], np.float32)
+    expected = x @ np.arange(12, dtype=np.float32).reshape(3, 4).T
+    session = open_session(path, engine)
+    np.testing.assert_allclose(session.run([x])[0], expected)
+    assert session.artifact.inputs[0].name == "\ufffd"
+
+
+def test_outputs_before_a_run_are_an_error(tmp_path: Path) -> None:
+    for path in (dense(tmp_path), save(affine_model(), tmp_path / "a.onnx")):
+        with pytest.raises(UsageError, match="nothing was run yet"):
+            open_session(path).outputs()

@@ -189,3 +189,54 @@ def test_unknown_operators_keep_their_number() -> None:
         model.operatorCodes[0].builtinCode = 4000
 
     assert read_model(tiny_dense(edit=newer)).main.operators[0].name == "BUILTIN_4000"
+
+
+def _scale(index: int, scale: list[float]) -> Any:
+    return _set("scale", scale, *GRAPH, "tensors", index, "quantization")
+
+
+ASSUMED = {
+    "stride_w is 2147483647": _set("strideW", 2**31 - 1, *GRAPH, "operators", 0, "builtinOptions"),
+    "computes with the int8 tensor . 'y', which has no scale": _set(
+        "quantization", None, *GRAPH, "tensors", 3
+    ),
+    "which has no scale": _scale(0, [0.0]),
+}
+
+
+@pytest.mark.parametrize("message", sorted(ASSUMED))
+def test_what_kernels_assume_is_checked(message: str) -> None:
+    """Each of these ends the process in tflite-runtime 2.14."""
+    from edgepress.export.tflite.write import write
+    from support.lite_models import conv_model
+
+    schema = _bindings()
+    flatbuffers: Any = pytest.importorskip("flatbuffers")
+    data = write(conv_model())
+    read_model(data)  # sound as it is
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    ASSUMED[message](model)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    with pytest.raises(InputError, match=message):
+        read_model(bytes(builder.Output()))
+
+
+@pytest.mark.parametrize(("output", "sound"), [(0.5, True), (1e-7, False)])
+def test_a_sum_whose_output_scale_is_far_too_small(output: float, sound: bool) -> None:
+    from edgepress.export.tflite.ir import LiteModel, LiteOperator, LiteQuantization, LiteTensor
+    from edgepress.export.tflite.write import write
+
+    made = LiteModel()
+    for name, scale in (("a", 0.5), ("b", 0.25), ("y", output)):
+        made.add_tensor(LiteTensor(name, (1, 2), "int8", None, LiteQuantization((scale,), (0,))))
+    options = {"fused_activation_function": "NONE"}
+    made.operators.append(LiteOperator("ADD", (0, 1), (2,), options, 2))
+    made.inputs, made.outputs = [0, 1], [2]
+    made.input_names, made.output_names = ["a", "b"], ["y"]
+    data = write(made)
+    if sound:
+        read_model(data)
+        return
+    with pytest.raises(InputError, match="the output's scale 1e-07 is too small"):
+        read_model(data)
