@@ -84,14 +84,16 @@ class TrainOptions(LoopOptions):
 
 @dataclass(frozen=True)
 class QuantizeOptions:
-    """Post-training int8 quantization of the float graph: ranges from calibration data only."""
+    """Post-training int8 quantization: `quantization.plan.PtqConfig`, and what it looks at."""
 
     observer: str = option("auto", "range observer; auto compares all of them", choices=OBSERVERS)
     percentile: float = option(99.999, "of the percentile observer", gt=50, le=100)
+    moving_average: float = option(0.01, "of the moving-average observer", gt=0, le=1)
     calibration_samples: int = option(256, "samples of the calibration split that are seen", ge=1)
-    keep_float: tuple[str, ...] = option((), "layers that stay float, by name")
+    keep_float: tuple[str, ...] = option((), "nodes that stay float: names, layers or globs")
     input_range: tuple[float, float] | None = option(None, "known range of the raw first input")
     fc_granularity: str = option("channel", "scales of dense layers", choices=("channel", "tensor"))
+    weight_range: str = option("minmax", "range of a weight channel", choices=("minmax", "mse"))
     bias_correction: bool = option(False, "remove the mean error of every output channel")
     sensitivity: bool = option(False, "measure what each layer alone costs (slow)")
 

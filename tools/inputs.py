@@ -213,7 +213,10 @@ class Inputs:
     # --------------------------------------------------------------- samples
 
     def calibration_samples(self, count: int) -> list[Sample]:
-        """Up to `count` raw samples, batch of 1, for observers: the file if given, else the calibration split."""
+        """Up to `count` raw samples, batch of 1, for observers: the file if given, else the calibration split.
+
+        Pixels stay uint8: the planner then knows their range.
+        """
         if self.recipe.calibration is not None:
             return self.calibration_file[:count]
         return samples_of(self.need_task("calibration").load("calibration"), count)
@@ -221,7 +224,8 @@ class Inputs:
     def proof_samples(self, split: str, count: int) -> list[Sample]:
         """`count` raw samples spread over a split (labels unused), or over the calibration file without a task."""
         if self.task is None:
-            return spread(self.calibration_file, count)
+            samples = spread(self.calibration_file, count)
+            return [tuple(as_fed(value) for value in sample) for sample in samples]
         loaded = self.task.load(split)
         chosen = spread(range(len(loaded)), count)
         return [tuple(as_fed(x[i : i + 1]) for x in loaded.inputs) for i in chosen]
@@ -239,7 +243,7 @@ def samples_of(split: Split, count: int | None = None) -> list[Sample]:
     total = len(split) if count is None else min(count, len(split))
     if total == 0:
         raise InputError(f"the split {split.name!r} is empty", hint="check the data folder")
-    return [tuple(as_fed(x[i : i + 1]) for x in split.inputs) for i in range(total)]
+    return [tuple(np.asarray(x[i : i + 1]) for x in split.inputs) for i in range(total)]
 
 
 def as_fed(values: Array) -> Array:
@@ -283,7 +287,7 @@ def read_samples(path: Path) -> list[Sample]:
     if len(set(lengths.values())) > 1:
         raise InputError(f"arrays of different length: {lengths}", where=where)
     count = len(arrays[0][1])
-    plain = [as_fed(array) for _, array in arrays]
+    plain = [a.astype(np.float32) if a.dtype.kind == "f" else a for _, a in arrays]
     return [tuple(a[i : i + 1] for a in plain) for i in range(count)]
 
 

@@ -34,11 +34,10 @@ class QuantizeStep(Step):
         self.options = options
 
     def key_facts(self, inputs: Inputs) -> Mapping[str, Any]:
-        """Every option, the data, how inputs and outputs are quantized."""
+        """Every option and the data."""
         hashes = inputs.hashes
         return {
             "options": recipe_values(self.options),
-            "io": inputs.recipe.export.io,
             "inputs": {k: hashes.get(k) for k in ("task", "calibration")},
         }
 
@@ -61,7 +60,7 @@ class QuantizeStep(Step):
                 hint="remove `quantize` from the passes; the file is exported with the scales it has",
             )
         samples = place.inputs.calibration_samples(self.options.calibration_samples)
-        config = ptq_config(PtqConfig, self.options, place)
+        config = ptq_config(PtqConfig, self.options)
         config, notes = self._observer(hub, samples, config, place)
         made = plan(hub, samples, config, place.progress)
         quantized = qdq.apply(hub, made)
@@ -78,9 +77,7 @@ class QuantizeStep(Step):
             return config, ()
         from ...compress.quantization.choose import choose_observer
 
-        place.progress.stage("choose the observer", 1)
-        name, rows = choose_observer(hub, samples, config)
-        place.progress.advance()
+        name, rows = choose_observer(hub, samples, config, place.progress)
         table = [{"observer": r.name, **r.values, "note": r.note} for r in rows]
         write_json(place.own("observers.json"), {"chosen": name, "rows": table})
         return dataclasses.replace(config, observer=name), (
@@ -125,12 +122,12 @@ class QuantizeStep(Step):
         return dataclasses.replace(receipt, notes=(receipt.saving_note(), *receipt.notes))
 
 
-def ptq_config(record: type[Any], options: QuantizeOptions, place: Workplace) -> Any:
+def ptq_config(record: type[Any], options: QuantizeOptions) -> Any:
     """The planner's settings from the recipe."""
     names = {f.name for f in dataclasses.fields(record)}
     given = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
     settings = {name: value for name, value in given.items() if name in names}
-    return record(**settings, io=place.recipe.export.io)
+    return record(**settings)
 
 
 def plan_summary(plan: QuantPlan) -> dict[str, Any]:
