@@ -1,7 +1,7 @@
 """tflite-runtime and ai-edge-litert behind the `Session` interface; their Interpreter is the same.
 
-A file is read by our own parser first: tflite-runtime trusts what a file claims and a hostile one
-would end the process.
+A file is read by our own parser first and checked: tflite-runtime trusts what a file claims, and a
+hostile or damaged one would end the process.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .engines import quiet_stderr
 from .errors import InputError, UsageError
 from .session import Session
 from .specs import tflite_specs
+from .tflite_assumptions import check_assumptions
 from .tflite_model import TfliteModel
 from .tflite_outputs import with_inner_outputs
 from .tflite_schema import read_model
@@ -33,6 +34,7 @@ class TfliteSession(Session):
 
     def __init__(self, module: Any, path: Path, data: bytes, threads: int) -> None:
         self._model: TfliteModel = read_model(data, str(path))
+        check_assumptions(self._model, str(path))
         self.artifact = describe(path, data, tflite_specs(self._model))
         self._module, self._data, self.threads = module, data, threads
         self._interpreter, self.load_ms = self._open()

@@ -41,8 +41,20 @@ _STEPS = (
 _SUM_SHIFT = {"int8": 20, "uint8": 20, "int16": 15}  # bits ADD and SUB widen their inputs by
 
 
-def check_assumptions(model: TfliteModel, fail: _Fail) -> None:
-    """Raise `fail(what)` for the first thing a kernel would stumble over. Indices are checked before."""
+def check_assumptions(model: TfliteModel, where: str = "") -> None:
+    """Refuse a parsed file (`tflite_schema.read_model`) that a kernel would stumble over.
+
+    Raises:
+        InputError: names the operator and what is wrong with it.
+    """
+
+    def fail(what: str) -> InputError:
+        return InputError(
+            f"the file would end the process inside the engine: {what}",
+            where=where or None,
+            hint="export the model again",
+        )
+
     for subgraph in model.subgraphs:
         for operator in subgraph.operators:
             label = f"operator {operator.index} ({operator.name})"

@@ -3,8 +3,9 @@
     model = read_model(path.read_bytes(), where=str(path))
     [op.name for op in model.main.operators]
 
-Everything a file claims is checked (`tflite_check`), so that what comes out is safe to index and
-safe to hand to an engine; every damaged file ends in an `InputError`. The declared tables live in
+Everything a file claims is checked (`tflite_check`), so that what comes out is safe to index; every
+damaged file ends in an `InputError`. What kernels stumble over besides is checked before an engine
+gets the file (`tflite_assumptions`), so that a faulty file can still be inspected. The declared tables live in
 `tflite_tables` and `tflite_operators`, the records in `tflite_model`; all are re-exported here.
 """
 
@@ -18,7 +19,6 @@ import numpy as np
 
 from .errors import InputError
 from .flatbuffer import Flatbuffer, Table, root
-from .tflite_assumptions import check_assumptions
 from .tflite_check import check_model
 from .tflite_model import (
     BITS,
@@ -85,7 +85,6 @@ def read_model(data: bytes, where: str = "") -> TfliteModel:
         n_buffers=len(buffers),
     )
     check_model(model, source.fail)
-    check_assumptions(model, source.fail)
     _check_appendix(source)
     return model
 

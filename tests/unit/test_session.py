@@ -353,3 +353,18 @@ def test_outputs_before_a_run_are_an_error(tmp_path: Path) -> None:
     for path in (dense(tmp_path), save(affine_model(), tmp_path / "a.onnx")):
         with pytest.raises(UsageError, match="nothing was run yet"):
             open_session(path).outputs()
+
+
+@pytest.mark.parametrize("engine", LITE)
+def test_a_file_that_would_end_the_process_is_refused(engine: str, tmp_path: Path) -> None:
+    schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    flatbuffers: Any = pytest.importorskip("flatbuffers")
+    model = schema.ModelT.InitFromPackedBuf(chain("micro_speech_int8.tflite").read_bytes(), 0)
+    options = model.subgraphs[0].operators[1].builtinOptions
+    options.strideW = 2**31 - 1  # SIGFPE in tflite-runtime 2.14
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path = tmp_path / "bad.tflite"
+    path.write_bytes(bytes(builder.Output()))
+    with pytest.raises(InputError, match="would end the process .* stride_w is 2147483647"):
+        open_session(path, engine)

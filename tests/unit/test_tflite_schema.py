@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edgepress.runtime.errors import InputError
+from edgepress.runtime.tflite_assumptions import check_assumptions
 from edgepress.runtime.tflite_schema import (
     ENUMS,
     OPERATOR_NAMES,
@@ -213,13 +214,13 @@ def test_what_kernels_assume_is_checked(message: str) -> None:
     schema = _bindings()
     flatbuffers: Any = pytest.importorskip("flatbuffers")
     data = write(conv_model())
-    read_model(data)  # sound as it is
+    check_assumptions(read_model(data))  # sound as it is
     model = schema.ModelT.InitFromPackedBuf(data, 0)
     ASSUMED[message](model)
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     with pytest.raises(InputError, match=message):
-        read_model(bytes(builder.Output()))
+        check_assumptions(read_model(bytes(builder.Output())))
 
 
 @pytest.mark.parametrize(("output", "sound"), [(0.5, True), (1e-7, False)])
@@ -234,9 +235,10 @@ def test_a_sum_whose_output_scale_is_far_too_small(output: float, sound: bool) -
     made.operators.append(LiteOperator("ADD", (0, 1), (2,), options, 2))
     made.inputs, made.outputs = [0, 1], [2]
     made.input_names, made.output_names = ["a", "b"], ["y"]
-    data = write(made)
+    model = read_model(write(made))
     if sound:
-        read_model(data)
+        check_assumptions(model)
         return
-    with pytest.raises(InputError, match="the output's scale 1e-07 is too small"):
-        read_model(data)
+    with pytest.raises(InputError, match="the output's scale 1e-07 is too small") as caught:
+        check_assumptions(model, "here.tflite")
+    assert caught.value.where == "here.tflite"
