@@ -18,6 +18,9 @@ from .render import number, seconds
 LINE_SECONDS = 5.0
 """Plain lines come at most this often."""
 
+BAR_COLUMNS = 26 + 12 + 5 + 14 + 4
+"""What the columns before the facts take of a terminal's width."""
+
 
 class ConsoleProgress:
     """Does nothing: the base, and what --quiet gets."""
@@ -88,45 +91,47 @@ class PlainProgress(ConsoleProgress):
 
 
 class BarProgress(ConsoleProgress):
-    """rich's bar: stage, share, epoch and loss, time left. Finished stages stay as a line."""
+    """One live bar of rich's: stage, share, time left, epoch and loss. A finished stage becomes a line above it."""
 
     def __init__(self, stream: TextIO):
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            Progress,
-            TaskProgressColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
 
+        self.console = Console(file=stream, no_color="NO_COLOR" in os.environ, highlight=False)
         self.bar = Progress(
-            TextColumn("[bold]{task.description:<18}"),
-            BarColumn(bar_width=30),
-            TaskProgressColumn(),
+            TextColumn("[bold]{task.description}", table_column=_fixed(Column, 26)),
+            BarColumn(bar_width=12),
+            TextColumn("{task.fields[share]}", table_column=_fixed(Column, 5)),
+            TextColumn("{task.fields[left]}", table_column=_fixed(Column, 14)),
             TextColumn("{task.fields[facts]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=Console(file=stream, no_color="NO_COLOR" in os.environ),
+            console=self.console,
+            transient=True,
         )
+        self.name = ""
         self.task: Any = None
+        self.started = 0.0
         self.facts: dict[str, object] = {}
 
     def stage(self, name: str, total: int) -> None:
-        """Begins a bar."""
+        """Begins a bar; the one before becomes a line."""
         self._finish()
+        self.name, self.facts, self.started = name, {}, time.monotonic()
+        self.task = self.bar.add_task(name, total=total or None, share="", left="", facts="")
         self.bar.start()
-        self.facts = {}
-        self.task = self.bar.add_task(name, total=total or None, facts="")
 
     def advance(self, count: int = 1, **facts: object) -> None:
         """Moves the bar."""
+        if self.task is None:
+            return
         self.facts.update(facts)
-        if self.task is not None:
-            text = "  ".join(facts_text(self.facts))
-            self.bar.update(self.task, advance=count, facts=text)
+        self.bar.update(self.task, advance=count)
+        task = self.bar.tasks[0]
+        share = f"{task.percentage:3.0f} %" if task.total else ""
+        left = "" if task.time_remaining is None else f"{seconds(task.time_remaining)} left"
+        room = max(self.console.width - BAR_COLUMNS, 0)
+        told = "  ".join(facts_text(self.facts))[:room]
+        self.bar.update(self.task, share=share, left=left, facts=told)
 
     def close(self) -> None:
         """Leaves the terminal in order."""
@@ -134,16 +139,30 @@ class BarProgress(ConsoleProgress):
         self.bar.stop()
 
     def _finish(self) -> None:
-        if self.task is not None:
-            self.bar.stop_task(self.task)
-            self.task = None
+        if self.task is None:
+            return
+        task = self.bar.tasks[0]
+        stopped = task.total is not None and task.completed < task.total
+        state = f"stopped at {task.percentage:.0f} %" if stopped else "done"
+        took = seconds(time.monotonic() - self.started)
+        line = "  ".join(
+            [f"{self.name:<40.60}", f"{took:>12}", f"{state:<6}", *facts_text(self.facts)]
+        )
+        self.bar.remove_task(self.task)
+        self.task = None
+        self.console.print(line, markup=False, overflow="ellipsis", no_wrap=True)
+
+
+def _fixed(column: Any, width: int) -> Any:
+    """A column of rich's that shortens its text instead of wrapping it."""
+    return column(no_wrap=True, overflow="ellipsis", width=width)
 
 
 def facts_text(facts: dict[str, object]) -> list[str]:
-    """ "epoch 3/20", "loss 0.4123"."""
+    """ "epoch 3/20", "loss 0.4123"; the epoch first, since narrow terminals cut the end."""
     return [
-        f"{name} {number(value) if isinstance(value, (int, float)) else value}"
-        for name, value in facts.items()
+        f"{name.replace('_', ' ')} {number(value) if isinstance(value, (int, float)) else value}"
+        for name, value in sorted(facts.items(), key=lambda fact: fact[0] != "epoch")
     ]
 
 

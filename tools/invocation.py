@@ -50,6 +50,16 @@ class Invocation:
         if self.verbosity > 0:
             click.echo(text, err=True)
 
+    def tell_user_code(self, recipe: Any) -> None:
+        """Say which code of the user's a recipe will run."""
+        from .model_source import user_code_of
+
+        names = user_code_of(recipe)
+        if names:
+            self.say(
+                f"note: importing {', '.join(names)} runs your code; --no-user-code forbids it"
+            )
+
     def plan(
         self,
         verb: str,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..compress.factory import is_factory
 from ..runtime.errors import InputError, UsageError
 from .inputs import Inputs, Sample
 from .recipe_records import Recipe
@@ -116,6 +117,13 @@ def with_name(source: ModelSource, name: str | None) -> ModelSource:
             hint="use letters, digits, dot, dash and underscore",
         )
     return source.changed(name=name)
+
+
+def user_code_of(recipe: Recipe) -> tuple[str, ...]:
+    """Factories that a recipe names: importing them runs the user's code."""
+    teachers = [getattr(step.options, "teacher", None) for step in recipe.passes]
+    named = [recipe.model, recipe.task or "", *(t.model for t in teachers if t is not None)]
+    return tuple(dict.fromkeys(name for name in named if is_factory(name)))
 
 
 def start_facts(recipe: Recipe) -> frozenset[str]:

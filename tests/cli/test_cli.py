@@ -377,6 +377,37 @@ def test_doctor_says_what_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert done.document["pruned"]["removed"] == 0
 
 
+def test_doctor_finds_a_missing_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import importlib.metadata
+
+    found = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "flatbuffers":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "0.1" if name == "PyYAML" else found(name)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("importlib.metadata.version", version)
+    done = call("doctor")
+    assert done.code == 2 and "2 problems found" in done.out
+    assert "flatbuffers: pip install 'flatbuffers" in done.out
+    assert "PyYAML: pip install 'PyYAML" in done.out
+
+
+def test_doctor_prunes_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from edgepress.runtime.files import sha256_bytes
+    from edgepress.tools.cache import Cache, default_folder
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "file").write_bytes(b"data")
+    cache = Cache(default_folder())
+    assert cache.put("ab" * 32, tmp_path, {"file": sha256_bytes(b"data")})
+    assert call("doctor", "--prune", "--json").document["pruned"]["removed"] == 0
+    assert call("doctor", "--prune-all", "--json").document["pruned"]["removed"] == 1
+    assert cache.state().entries == 0
+
+
 def test_recipes_show_gives_a_recipe_that_runs_as_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(call("recipes", "show", "watch-har").out)

@@ -125,15 +125,17 @@ def test_the_stream_decides_what_is_shown() -> None:
     assert type(quiet) is ConsoleProgress
 
 
-def test_the_bar_shows_stage_and_facts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "140")
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_bar_shows_stage_share_and_facts(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("TERM", "xterm")
     out = Terminal()
     with make_progress(stream=out) as progress:
         progress.stage("train", 4)
-        progress.advance(4, epoch="2/2", loss=0.5)
+        progress.advance(2, loss=0.5, validation=91.25, epoch="2/4")
+        progress.bar.refresh()
         progress.stage("export", 1)
-    for word in ("train", "100%", "epoch 2/2", "loss 0.5", "export", "left"):
+    for word in ("train", " 50 %", "epoch 2/4", "stopped at 50 %", "export"):
         assert word in out.getvalue()
 
 

@@ -53,6 +53,7 @@ def command(call: Invocation, /, model: str, **options: Any) -> int:
     from ..pipeline import run_recipe
     from ..report.build import build_report
 
+    call.tell_user_code(source.recipe)
     with call.progress() as progress:
         run_recipe(
             source.recipe,

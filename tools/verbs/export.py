@@ -77,6 +77,7 @@ def command(call: Invocation, /, model: str, **options: Any) -> int:
     if call.dry_run:
         steps = [step.name for step in source.recipe.passes]
         return call.plan("export", reads=[model], writes=paths, steps=[*steps, "export"])
+    call.tell_user_code(source.recipe)
     if quantized:
         call.detail(f"{model} is quantized: its scales are kept")
     with call.progress() as progress:
@@ -110,11 +111,16 @@ def _source(model: str, options: dict[str, Any]) -> tuple[ModelSource, bool]:
     )
     source = open_source(model, inputs_file=options["calibration"], **{k: options[k] for k in keys})
     source = with_name(source, options["name"])
+    has_inputs = options["task"] is not None or options["calibration"] is not None
+    if source.recipe.model_kind == "factory" and not has_inputs:
+        raise click.UsageError(
+            "the shapes of the model's inputs are unknown: give --task NAME or --calibration FILE"
+        )
     quantized = source.recipe.model_kind == "onnx" and _is_quantized(Path(model))
     precisions = options["precisions"] or (("int8",) if quantized else ("float32",))
     passes = []
     if "int8" in precisions and not quantized:
-        if options["task"] is None and options["calibration"] is None:
+        if not has_inputs:
             raise click.UsageError("int8 needs real inputs: give --task NAME or --calibration FILE")
         passes = [PassStep("quantize", QuantizeOptions(**_ptq(options)))]
     export = ExportOptions(options["formats"], precisions, options["io"], options["io_layout"])

@@ -54,6 +54,7 @@ def command(call: Invocation, /, recipe: str, out: Path, **options: Any) -> int:
     from ..cache import Cache, default_folder
     from ..pipeline import run_recipe
 
+    call.tell_user_code(loaded)
     with call.progress() as progress:
         result = run_recipe(
             loaded,
