@@ -26,7 +26,7 @@ from .judge import refuse_bad_numbers
 from .metadata import finish, read_metadata, write_metadata
 from .naming import name_by_module
 from .normalise import normalise
-from .torch_export import example_inputs, export, run_torch
+from .torch_export import device_of, example_inputs, export, run_torch
 
 __all__ = [
     "from_onnx",
@@ -63,7 +63,7 @@ def from_torch(
     """
     shapes = [tuple(int(n) for n in shape) for shape in input_shapes]
     where = type(model).__name__
-    inputs = example_inputs(shapes)
+    inputs = tuple(tensor.to(device_of(model)) for tensor in example_inputs(shapes))
     expected = run_torch(model, inputs)
     proto, exporter = export(model, inputs)
     graph = Graph.read(to_opset(proto, where))
@@ -78,7 +78,7 @@ def from_torch(
     name_by_module(graph, parameters & set(graph.constants))
     metadata = FileMetadata(edgepress_version=__version__, extra={"exporter": exporter})
     hub = finish(graph, metadata)
-    feeds = [tensor.numpy() for tensor in inputs]
+    feeds = [tensor.cpu().numpy() for tensor in inputs]
     assert_same(
         expected, run(hub, dict(zip(graph.inputs, feeds, strict=True))), graph.outputs, where
     )

@@ -24,6 +24,15 @@ def example_inputs(shapes: Sequence[Sequence[int]], seed: int = 0) -> tuple[Any,
     return tuple(torch.randn(*shape, generator=generator) for shape in shapes)
 
 
+def device_of(model: Any) -> Any:
+    """Where the model's first parameter or buffer lies; the processor if it has none."""
+    import torch
+
+    held = next(iter(model.parameters()), None)
+    held = next(iter(model.buffers()), None) if held is None else held
+    return torch.device("cpu") if held is None else held.device
+
+
 @contextlib.contextmanager
 def evaluation_mode(model: Any) -> Iterator[None]:
     """Put every module into eval mode; afterwards each has the mode it had."""

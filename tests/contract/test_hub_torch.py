@@ -215,6 +215,12 @@ def test_weights_that_are_no_numbers_are_refused(value: float) -> None:
         from_torch(model, [(1, 3, 16, 16)])
 
 
+def test_inputs_are_made_where_the_model_lies() -> None:
+    assert torch_export.device_of(nn.Linear(2, 2, device="meta")).type == "meta"
+    assert torch_export.device_of(nn.BatchNorm1d(2, affine=False, device="meta")).type == "meta"
+    assert torch_export.device_of(nn.ReLU()).type == "cpu"
+
+
 def test_a_branch_on_the_data_is_refused() -> None:
     with pytest.raises(InputError, match="depends on the data"):
         from_torch(Branching(), [(1, 4)])
