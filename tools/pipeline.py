@@ -19,6 +19,7 @@ from ..compress.progress import NoProgress, Progress
 from ..runtime.errors import EdgepressError, UsageError
 from ..runtime.files import sha256_bytes
 from .cache import Cache
+from .exit_codes import worst
 from .inputs import Inputs
 from .manifest import Manifest, new_manifest, read_manifest
 from .plan import PlannedStep, make_plan, step_keys
@@ -94,17 +95,12 @@ def run_recipe(
         reports = () if until else _report(folder, progress)
         return RunResult(
             folder=str(folder.path),
-            exit_code=max((f.exit_code for f in failures), key=_weight, default=0),
+            exit_code=int(worst(f.exit_code for f in failures)),
             steps=outcomes,
             failures=failures,
             artifacts=tuple(sorted(str(p) for p in (folder.path / "artifacts").glob("*.*"))),
             reports=reports,
         )
-
-
-def _weight(code: int) -> int:
-    """5 > 4 > 2 > 1 > 3 > 0."""
-    return (0, 3, 1, 2, 4, 5).index(code)
 
 
 def _begin_manifest(

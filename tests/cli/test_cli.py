@@ -129,6 +129,34 @@ def test_an_unforeseen_exception_is_5_and_leaves_its_traceback_in_a_file(
     assert "Traceback" in call("lint", tflite, "-v").err
 
 
+@pytest.mark.parametrize("code", [1, 2, 3, 4])
+def test_an_error_ends_with_the_code_of_its_class(
+    tflite: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    class Known(EdgepressError):
+        exit_code = code
+
+    def fail(*_: object) -> None:
+        raise Known("the board is gone", where="pi5", hint="plug it in")
+
+    monkeypatch.setattr("edgepress.export.lint.lint", fail)
+    refused(call("lint", tflite), "pi5: the board is gone", "next: plug it in", code=code)
+    document = call("lint", tflite, "--json").document
+    assert document["exit_code"] == code and document["error"]["where"] == "pi5"
+
+
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_a_run_ends_with_the_code_of_its_result(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int
+) -> None:
+    from edgepress.tools.pipeline import RunResult
+
+    out = make_run_folder(tmp_path / "run")
+    result = RunResult(str(out), code, (), (), (), ())
+    monkeypatch.setattr("edgepress.tools.pipeline.run_recipe", lambda *_, **__: result)
+    assert call("run", "watch-har", "--out", out).code == code
+
+
 def broken(*_: object) -> None:
     1 / 0  # noqa: B018
 

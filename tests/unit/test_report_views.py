@@ -110,6 +110,19 @@ def empty_report() -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_scores_on_several_splits_are_told_apart(report: dict[str, Any], form: str) -> None:
+    jpeg = [
+        {**s, "split": "test_jpeg", "samples": 50, "value": s["value"] - 10}
+        for s in report["scores"]
+    ]
+    report["scores"] += jpeg
+    text = render(report, form).replace("\\", "")
+    assert "83.95 % accuracy, tflite, test_jpeg" in text
+    assert "93.95 % accuracy, tflite, test" in text
+    assert "-10" not in text  # compared on the same split only
+
+
 NASTY = '<script>alert("x")</script>|`*_[a](b)'
 
 

@@ -99,9 +99,9 @@ def _card(title: str, value: str, text: str, evidence: str, tone: str = "") -> d
 def _score_card(report: Report, artifact: Facts) -> list[dict[str, str]]:
     for score in views.scores_of(report, artifact["name"])[:1]:
         unit = f" {score['unit']}" if score["unit"] else ""
-        difference = views.change(score, views.reference_score(report))
+        difference = views.change(score, views.reference_score(report, score))
         text = f"{difference} against float; " if difference else ""
-        title = str(score["metric"]).capitalize()
+        title = score["metric"][:1].upper() + score["metric"][1:]
         value = f"{number(score['value'])}{unit}"
         return [_card(title, value, text + views.where_scored(score), score["evidence"])]
     return []
@@ -122,16 +122,14 @@ def _latency_card(report: Report, artifact: Facts) -> list[dict[str, str]]:
 
 def _scatter(report: Report) -> str:
     """Score against file size: colour tells the precision, form the format; the headline file is named."""
-    sizes = {a["name"]: a for a in report["artifacts"]}
-    scores = [s for s in report["scores"] if s["artifact"] in sizes]
-    if not scores:
+    files = {a["name"]: a for a in report["artifacts"]}
+    scores, headline = views.main_scores(report), views.headline_artifact(report)
+    if not scores or headline is None:
         return ""
+    points = [_point(files[s["artifact"]], s) for s in scores]
     metric, unit = scores[0]["metric"], scores[0]["unit"]
-    headline = views.headline_artifact(report)
-    scores = [s for s in scores if s["metric"] == metric]
-    points = [_point(sizes[s["artifact"]], s) for s in scores]
     for index, score in enumerate(scores):
-        if headline is not None and score["artifact"] == headline["name"]:
+        if score["artifact"] == headline["name"]:
             text = (
                 f"{headline['name']}: {kib(headline['file_bytes'])}, {number(score['value'], unit)}"
             )

@@ -47,9 +47,8 @@ def _headline(report: Report) -> str:
     facts = [f"**{_cell(artifact['name'])}: {kib(artifact['file_bytes'])}**"]
     if views.ratio(artifact):
         facts.append(views.ratio(artifact))
-    reference = views.reference_score(report)
     for score in views.scores_of(report, artifact["name"])[:1]:
-        difference = views.change(score, reference)
+        difference = views.change(score, views.reference_score(report, score))
         facts.append(score_text(score) + (f" ({difference} against float)" if difference else ""))
     facts += [
         f"{number(m['values'][views.LATENCY], 'ms')} in {m['engine']} ({m['evidence']})"

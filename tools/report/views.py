@@ -43,23 +43,33 @@ def where_scored(score: Facts) -> str:
 
 
 def scores_of(report: Report, name: str) -> list[Facts]:
-    """Scores of an artifact, one per engine."""
+    """Scores of an artifact, one per engine and split."""
     return [score for score in report["scores"] if score["artifact"] == name]
 
 
-def reference_score(report: Report) -> Facts | None:
-    """The score of the float model everything is compared with (no file), else that of a float32 file."""
+def main_scores(report: Report) -> list[Facts]:
+    """Scores of files on the split that stands first in the report (test; others are test_...)."""
+    files = {artifact["name"] for artifact in report["artifacts"]}
+    found = [score for score in report["scores"] if score["artifact"] in files]
+    return [score for score in found if _data_of(score) == _data_of(found[0])]
+
+
+def _data_of(score: Facts) -> tuple[Any, ...]:
+    return tuple(score.get(key) for key in ("metric", "data", "split", "samples"))
+
+
+def reference_score(report: Report, score: Facts) -> Facts | None:
+    """The float model's score on the data of `score`: the row without a file, else that of a float32 file."""
     floats = {a["name"] for a in report["artifacts"] if a["precision"] == "float32"}
-    model = [score for score in report["scores"] if not score["artifact"]]
-    files = [score for score in report["scores"] if score["artifact"] in floats]
+    same = [other for other in report["scores"] if _data_of(other) == _data_of(score)]
+    model = [other for other in same if not other["artifact"]]
+    files = [other for other in same if other["artifact"] in floats]
     return next(iter([*model, *files]), None)
 
 
 def change(score: Facts, reference: Facts | None) -> str:
-    """ "-0.29 points" against the reference; empty where the two are of different data."""
+    """ "-0.29 points" against a reference on the same data; empty where there is none."""
     if reference is None or score is reference:
-        return ""
-    if any(score.get(k) != reference.get(k) for k in ("metric", "data", "split", "samples")):
         return ""
     unit = "points" if score.get("unit") == "%" else score.get("unit", "")
     difference = round(score["value"] - reference["value"], 6)
@@ -115,7 +125,8 @@ def files_table(report: Report) -> Table:
         "score (host)",
         "change",
     )
-    reference, rows = reference_score(report), []
+    rows: list[tuple[str, ...]] = []
+    several = len({score["split"] for score in report["scores"]}) > 1
     for artifact in report["artifacts"]:
         totals = artifact["totals"]
         fixed = (
@@ -126,7 +137,11 @@ def files_table(report: Report) -> Table:
             number(totals.get("macs")),
         )
         told = [
-            (f"{score_text(score, False)}, {score['engine']}", change(score, reference))
+            (
+                f"{score_text(score, False)}, {score['engine']}"
+                + (f", {score['split']}" if several else ""),
+                change(score, reference_score(report, score)),
+            )
             for score in scores_of(report, artifact["name"])
         ]
         first, *others = told or [("-", "")]
