@@ -104,7 +104,7 @@ class Runner:
         self.tensors = list(tensors)
         self._computed = [name for name in dict.fromkeys(tensors) if name not in self.inputs]
         computed = self._computed  # none where inputs alone are asked for: nothing to open
-        self._session = _open(_with_outputs(model, computed)) if computed else None
+        self._session = open_session(_with_outputs(model, computed)) if computed else None
 
     def run(self, sample: Sample) -> dict[str, Array]:
         """Tensor name -> its value for one sample."""
@@ -149,7 +149,12 @@ def _reads(node: Any) -> list[str]:
     return names
 
 
-def _open(content: bytes) -> Any:
+def open_session(content: bytes) -> Any:
+    """An onnxruntime session on one thread that leaves Q/DQ pairs as they are.
+
+    Raises:
+        InputError: onnxruntime refuses the model.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
