@@ -24,7 +24,9 @@ _ARITHMETIC = frozenset(
         "UNIDIRECTIONAL_SEQUENCE_LSTM",
     )
 )
-_QUANTIZED = ("int8", "uint8", "int16", "int4")
+_RECURRENT = frozenset({"LSTM", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"})
+_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int4": (-8, 7)}
+"""Stored values of the types that need a scale; the zero point is one of them."""
 _LARGEST_STEP = 1 << 15  # of a window; beyond it sizes overflow in 32 bits
 _STEPS = (
     "stride_d",
@@ -60,6 +62,7 @@ def check_assumptions(model: TfliteModel, where: str = "") -> None:
             label = f"operator {operator.index} ({operator.name})"
             _check_steps(operator, label, fail)
             if operator.name in _ARITHMETIC:
+                _check_operands(operator, label, fail)
                 _check_scales(subgraph, operator, label, fail)
             if operator.name in ("ADD", "SUB"):
                 _check_sum(subgraph, operator, label, fail)
@@ -72,6 +75,13 @@ def _check_steps(operator: TfliteOperator, label: str, fail: _Fail) -> None:
             raise fail(f"{label}: {name} is {value}")
 
 
+def _check_operands(operator: TfliteOperator, label: str, fail: _Fail) -> None:
+    """Only a bias, or the many optional inputs of a recurrent layer, may be left out."""
+    needed = 1 if operator.name in _RECURRENT else 2
+    if -1 in operator.inputs[:needed] or not operator.inputs or not operator.outputs:
+        raise fail(f"{label} lacks an operand")
+
+
 def _tensors(subgraph: TfliteSubgraph, operator: TfliteOperator) -> Iterator[TfliteTensor]:
     for index in (*operator.inputs, *operator.outputs):
         if index >= 0:
@@ -82,7 +92,7 @@ def _check_scales(
     subgraph: TfliteSubgraph, operator: TfliteOperator, label: str, fail: _Fail
 ) -> None:
     for tensor in _tensors(subgraph, operator):
-        if tensor.dtype not in _QUANTIZED:
+        if tensor.dtype not in _RANGES:
             continue
         quantization = tensor.quantization
         if quantization is not None and quantization.details:
@@ -91,6 +101,12 @@ def _check_scales(
             raise fail(
                 f"{label} computes with the {tensor.dtype} tensor {tensor.index} "
                 f"{tensor.name!r}, which has no scale"
+            )
+        low, high = _RANGES[tensor.dtype]
+        if not all(low <= zero <= high for zero in quantization.zero_point):
+            raise fail(
+                f"{label} computes with the {tensor.dtype} tensor {tensor.index} "
+                f"{tensor.name!r}, whose zero point is none of its values"
             )
 
 

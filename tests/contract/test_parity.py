@@ -14,42 +14,9 @@ from edgepress.export.parity_records import Candidate, Outcome, ParityReport, Ru
 from edgepress.export.tflite import to_tflite
 from edgepress.runtime.artifact import FileMetadata
 from edgepress.runtime.errors import InputError, UsageError
-from onnx import helper, numpy_helper
-from support.lowering import ENGINES, make_hub
-from support.quantized import quantize
-
-SHAPE = (1, 3, 12, 12)
-
-
-def hub(seed: int = 0) -> onnx.ModelProto:
-    """conv1 - Relu - pool - conv2 - Relu - flatten - dense."""
-    random = np.random.default_rng(seed)
-
-    def normal(*shape: int) -> np.ndarray:
-        fan_in = np.prod(shape[1:]) if len(shape) > 1 else 4
-        return (random.normal(size=shape) / np.sqrt(fan_in)).astype(np.float32)
-
-    def node(operator: str, inputs: list[str], output: str, **attributes: Any) -> Any:
-        return helper.make_node(operator, inputs, [output], output, **attributes)
-
-    nodes = [
-        node("Conv", ["x", "w1", "b1"], "conv1", pads=[1] * 4),
-        node("Relu", ["conv1"], "relu1"),
-        node("MaxPool", ["relu1"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
-        node("Conv", ["pool", "w2", "b2"], "conv2"),
-        node("Relu", ["conv2"], "relu2"),
-        node("Flatten", ["relu2"], "flat", axis=1),
-        node("Gemm", ["flat", "w3", "b3"], "y", transB=1),
-    ]
-    constants = {
-        "w1": normal(8, 3, 3, 3),
-        "b1": normal(8),
-        "w2": normal(6, 8, 3, 3),
-        "b2": normal(6),
-        "w3": normal(5, 96),
-        "b3": normal(5),
-    }
-    return make_hub(nodes, {"x": SHAPE}, ["y"], constants)
+from onnx import numpy_helper
+from support.lowering import ENGINES, run_onnx
+from support.small_hub import hub, int8, samples
 
 
 def changed(
@@ -70,19 +37,10 @@ def bump(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def samples(count: int = 6, seed: int = 1) -> list[tuple[np.ndarray, ...]]:
-    random = np.random.default_rng(seed)
-    return [(random.normal(size=SHAPE).astype(np.float32),) for _ in range(count)]
-
-
 def lite(model: onnx.ModelProto, folder: Path, name: str = "m.tflite", **options: Any) -> Path:
     path = folder / name
     path.write_bytes(to_tflite(model, metadata=FileMetadata(), **options))
     return path
-
-
-def int8(model: onnx.ModelProto) -> onnx.ModelProto:
-    return quantize(model, [{"x": x} for (x,) in samples(16, seed=2)])
 
 
 def failures(report: ParityReport) -> list[str]:
@@ -164,8 +122,6 @@ def test_a_reference_file_and_a_callable_say_the_same(tmp_path: Path) -> None:
     stored = tmp_path / "m.onnx"
     stored.write_bytes(model.SerializeToString())
     by_file = verify(stored, [lite(model, tmp_path)], samples(), layers=False)
-    from support.lowering import run_onnx
-
     by_call = verify(
         lambda values: run_onnx(model, {"x": values[0]}),
         [lite(model, tmp_path)],

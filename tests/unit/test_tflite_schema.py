@@ -202,12 +202,16 @@ ASSUMED = {
         "quantization", None, *GRAPH, "tensors", 3
     ),
     "which has no scale": _scale(0, [0.0]),
+    "lacks an operand": _set("inputs", [0, -1, 2], *GRAPH, "operators", 0),
+    "zero point is none of its values": _set(
+        "zeroPoint", [300], *GRAPH, "tensors", 0, "quantization"
+    ),
 }
 
 
 @pytest.mark.parametrize("message", sorted(ASSUMED))
 def test_what_kernels_assume_is_checked(message: str) -> None:
-    """Each of these ends the process in tflite-runtime 2.14."""
+    """Such files end the process in tflite-runtime 2.14 or LiteRT 2.3, or compute nonsense."""
     from edgepress.export.tflite.write import write
     from support.lite_models import conv_model
 
