@@ -30,14 +30,3 @@ def crop_and_flip(batch: torch.Tensor, generator: torch.Generator, margin: int) 
     sample = torch.arange(count).reshape(-1, 1, 1)
     picked = padded[sample.to(device), rows[:, :, None].to(device), columns[:, None].to(device)]
     return picked.permute(0, 3, 1, 2).contiguous()
-
-
-def scale_and_jitter(
-    batch: torch.Tensor, generator: torch.Generator, scale: float, noise: float
-) -> torch.Tensor:
-    """Each channel of each series [C,T] times N(1, scale), plus noise N(0, noise) per sample."""
-    import torch
-
-    factors = 1 + scale * torch.randn(*batch.shape[:2], 1, generator=generator)
-    jitter = noise * torch.randn(batch.shape, generator=generator)
-    return batch * factors.to(batch.device) + jitter.to(batch.device)
