@@ -1,0 +1,162 @@
+"""Kills `edgepress run` at random moments, starts it again, and compares all files with those of an undisturbed run.
+
+    python -m edgepress.tools.bench.kill_study --kills 20 --json kills.json
+
+SIGKILL leaves no time to clean up. The moments are spread over what is left of the run, mid-epoch and mid-write
+included: every life of the run ends after a random time, and the last one is left in peace. Exit code 1 if a single
+byte differs. Uses the bundled watch recordings; nothing is cached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...runtime.codec import to_json
+from ...runtime.files import TEMPORARY_SUFFIX, sha256_file, write_text
+
+RECIPE = "watch-har"
+SETTINGS = ("task=watch-har-subset", "threads=1", "profile=null")
+PROGRAM = "from edgepress.tools.cli import main; main()"
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One life of the run: how long it lasted, what it was doing, and what it left half-written."""
+
+    seconds: float
+    step: str
+    half_written: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The outcome. `differing` names every file whose bytes differ; it must be empty."""
+
+    recipe: str
+    settings: tuple[str, ...]
+    seed: int
+    undisturbed_seconds: float
+    kills: tuple[Kill, ...]
+    compared: dict[str, str] = field(default_factory=dict)
+    differing: tuple[str, ...] = ()
+
+
+def study(kills: int, seed: int, settings: tuple[str, ...], folder: Path) -> Study:
+    """Run undisturbed, run killed, compare."""
+    start = time.monotonic()
+    _finish(folder / "undisturbed", settings)
+    whole = time.monotonic() - start
+    chance = random.Random(seed)
+    found = [_life(folder / "killed", settings, chance, whole, kills) for _ in range(kills)]
+    _finish(folder / "killed", settings)
+    right, mine = (_hashes(folder / name) for name in ("undisturbed", "killed"))
+    names = sorted(set(right) | set(mine))
+    return Study(
+        recipe=RECIPE,
+        settings=settings,
+        seed=seed,
+        undisturbed_seconds=whole,
+        kills=tuple(found),
+        compared=right,
+        differing=tuple(name for name in names if right.get(name) != mine.get(name)),
+    )
+
+
+def _start(out: Path, settings: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", PROGRAM, "run", RECIPE, "--out", str(out), "--no-cache", "-q"]
+    for setting in settings:
+        command += ["--set", setting]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+
+
+def _finish(out: Path, settings: tuple[str, ...]) -> None:
+    process = _start(out, settings)
+    if process.wait() != 0:
+        raise SystemExit(f"the run ended with {process.returncode}, not by a kill")
+
+
+def _life(
+    out: Path, settings: tuple[str, ...], chance: random.Random, whole: float, kills: int
+) -> Kill:
+    """One start and its end. Time counts from the first sign of work, so that imports are not all that is killed."""
+    before = _state(out)
+    process, began = _start(out, settings), time.monotonic()
+    while process.poll() is None and _state(out) == before and time.monotonic() - began < whole:
+        time.sleep(0.002)
+    limit = chance.uniform(0.0, 2.5 * whole / kills)
+    working = time.monotonic()
+    while process.poll() is None and time.monotonic() - working < limit:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return Kill(
+        seconds=time.monotonic() - began,
+        step=_working_on(out),
+        half_written=tuple(sorted(p.name for p in out.rglob(f"*{TEMPORARY_SUFFIX}"))),
+    )
+
+
+def _state(out: Path) -> Any:
+    """Changes when the run writes anything."""
+    return {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.exists()}
+
+
+def _working_on(out: Path) -> str:
+    """The step that was begun and not finished; "" between steps or at the end."""
+    open_steps = [p.parent.name for p in out.glob("steps/*/begun")]
+    return open_steps[0] if open_steps else ""
+
+
+def _hashes(out: Path) -> dict[str, str]:
+    """sha256 of every exported file, hub and set of weights."""
+    patterns = (
+        "artifacts/*",
+        "steps/*/*.onnx",
+        "steps/*/*.npz",
+        "steps/*/plan.json",
+        "steps/*/history.json",
+    )
+    return {
+        str(path.relative_to(out)): sha256_file(path)
+        for pattern in patterns
+        for path in sorted(out.glob(pattern))
+    }
+
+
+def main() -> int:
+    """Print one line per kill and the verdict."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], help="further recipe overrides")
+    parser.add_argument("--json", type=Path, help="write the study here")
+    given = parser.parse_args()
+    settings = (*SETTINGS, *given.set)
+    with tempfile.TemporaryDirectory() as folder:
+        done = study(given.kills, given.seed, settings, Path(folder))
+    for number, kill in enumerate(done.kills, 1):
+        half = f", half-written: {', '.join(kill.half_written)}" if kill.half_written else ""
+        print(f"kill {number:2d} after {kill.seconds:6.2f} s in {kill.step or 'no step'}{half}")
+    verdict = (
+        "differ: " + ", ".join(done.differing) if done.differing else "all equal, byte for byte"
+    )
+    print(f"{len(done.compared)} files of {done.recipe} after {len(done.kills)} kills: {verdict}")
+    if given.json:
+        write_text(given.json, json.dumps(to_json(done), indent=1) + "\n")
+    return 1 if done.differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
