@@ -18,6 +18,7 @@ from .neutral import Array, Node, Value
 from .weights import product_scales, store_bias, store_weight, weight_quantization
 
 _HYBRID_VERSION = 3
+_NO_BIAS = -1  # FULLY_CONNECTED takes none; unrolled cells would store zeros for every step
 _LARGEST_BATCH_RANK = 5  # of BATCH_MATMUL
 
 
@@ -114,7 +115,11 @@ def _dense(
         weight, bias = _one_scale(low, node, value, data, bias_name, index)
     else:
         weight = store_weight(low, node, value, data, 0, hybrid="tensor")
-        bias = store_bias(low, node, bias_name, data.shape[0], index, weight)
+        bias = (
+            store_bias(low, node, bias_name, data.shape[0], index, weight)
+            if bias_name
+            else _NO_BIAS
+        )
     keep = len(low.value(node.outputs[0]).shape) > 2
     options: dict[str, object] = {"keep_num_dims": keep}
     hybrid = not node.int8 and low.model.tensors[weight].dtype == "int8"

@@ -162,3 +162,43 @@ def test_int8_embedding_table_stays_int8() -> None:
     lowered = lower(quantize(model, [], params=params))
     assert operators(lowered) == ["GATHER", "RELU"]
     assert lowered.model.tensors[lowered.model.operators[0].inputs[0]].dtype == "int8"
+
+
+MOVES = {
+    "Transpose": (node("Transpose", ["c"], ["y"], perm=[0, 2, 3, 1]), {}),
+    "Reshape": (node("Reshape", ["c", "k"], ["y"]), {"k": [1, 16, 4]}),
+    "Slice": (node("Slice", ["c", "k", "e"], ["y"]), {"k": [0, 1], "e": [1, 3]}),
+    "Split": (node("Split", ["c"], ["y", "z"], axis=1, num_outputs=2), {}),
+    "Split of one": (node("Split", ["c"], ["y", "idle"], axis=1, num_outputs=2), {}),
+    "Concat": (node("Concat", ["c", "c"], ["y"], axis=1), {}),
+    "Pad": (node("Pad", ["c", "k"], ["y"]), {"k": [0, 0, 1, 1, 0, 0, 0, 2]}),
+    "Gather": (node("Gather", ["c", "k"], ["y"], axis=1), {"k": [3, 0]}),
+    "ReduceMax": (node("ReduceMax", ["c", "k"], ["y"]), {"k": [2, 3]}),
+    "Expand": (node("Expand", ["c", "k"], ["y"]), {"k": [3, 4, 4, 4]}),
+    "DepthToSpace": (node("DepthToSpace", ["c"], ["y"], blocksize=2), {}),
+    "Resize": (node("Resize", ["c", "", "", "k"], ["y"]), {"k": [1, 4, 8, 8]}),
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_int8_moves_under_other_parameters_cost_one_recorded_quantize(name: str) -> None:
+    from edgepress.compress.quantization.qparams import affine
+    from support.families import values
+    from support.lowering import ENGINES, lsb_difference
+    from support.quantized import quantize, ranges
+
+    operator, constants = MOVES[name]
+    nodes = [node("Conv", ["x", "w"], ["c"]), operator]
+    outputs = [out for out in operator.output if out != "idle"]
+    shapes = {"x": (1, 4, 4, 4)}
+    held = {"w": weight(4), **{k: ints(v) for k, v in constants.items()}}
+    model = make_hub(nodes, shapes, outputs, held)
+    samples = values(shapes, count=2)
+    params = {**ranges(model, samples), "y": affine(-3.0, 5.0)}  # narrower: it saturates
+    quantized = quantize(model, samples, params=params)
+    lowered = lower(quantized)
+    assert operators(lowered).count("QUANTIZE") == len(lowered.extra_quantize) == 1
+    assert "DEQUANTIZE" not in operators(lowered)
+    for engine in ENGINES:
+        # the convolution's step, in the finer steps of the output, and one more for the QUANTIZE
+        assert lsb_difference(quantized, samples[0], engine).max() <= 4
