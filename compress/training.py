@@ -94,14 +94,17 @@ def train(
 def _require_device(device: str) -> None:
     import torch
 
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"device is {device!r}, but torch finds no CUDA", hint="use device cpu")
     try:
-        torch.device(device)
+        wanted = torch.device(device)
     except RuntimeError as error:
         raise UsageError(
             f"there is no device {device!r}", hint="use cpu, cuda or cuda:1"
         ) from error
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device is {device!r}, but torch finds {torch.cuda.device_count()} CUDA devices",
+            hint="use device cpu",
+        )
 
 
 @contextmanager
@@ -113,24 +116,23 @@ def _settings(
 
     threads = torch.get_num_threads()
     deterministic = torch.backends.cudnn.deterministic
-    home = next((p.device for p in model.parameters()), torch.device("cpu"))
+    modules = [model] if teacher is None else [model, teacher]
+    homes = [next((p.device for p in m.parameters()), torch.device("cpu")) for m in modules]
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.backends.cudnn.deterministic = True
-    for module in (model, teacher):
-        if module is not None:
-            module.to(config.device)
-            if config.channels_last:
-                _to_channels_last(module)
-    if teacher is not None:
-        teacher.eval()
+    for module in modules:
+        module.to(config.device).eval()
+        if config.channels_last:
+            _to_channels_last(module)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
         torch.backends.cudnn.deterministic = deterministic
-        model.to(home).eval()
-        _to_contiguous(model)
+        for module, home in zip(modules, homes, strict=True):
+            module.to(home).eval()
+            _to_contiguous(module)
 
 
 def _to_channels_last(module: torch.nn.Module) -> None:

@@ -204,7 +204,7 @@ def test_every_optimizer_learns(optimizer: str) -> None:
 def test_the_average_follows_its_formula() -> None:
     model = nn.Linear(1, 1, bias=False)
     average = Average(model, decay=0.5)
-    expected = float(model.weight)
+    expected = float(model.weight.detach())
     for step, value in enumerate((3.0, -1.0, 7.0, 2.0, 5.0, 8.0, 1.0, 4.0, 6.0)):
         model.weight.data.fill_(value)
         average.update(model)
