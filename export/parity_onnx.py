@@ -109,6 +109,17 @@ class OnnxSubject:
             return float(scale) if scale is not None and scale.size == 1 else None
         return None
 
+    def rounded(self, name: str, values: Array) -> Array:
+        """Real values as the pair behind `name` leaves them; a value without a pair stays."""
+        node = self.producers.get(self.real_name(name))
+        if node is None or node.op_type != "DequantizeLinear":
+            return values
+        scale, zero = self._parameters(node)
+        unsigned = len(node.input) > 2 and self.constants[node.input[2]].dtype == np.uint8
+        low = 0 if unsigned else -128
+        integers = np.clip(np.rint(values / np.float32(scale)) + zero, low, low + 255)
+        return ((integers - zero) * np.float32(scale)).astype(np.float32)
+
     def float_values(self) -> set[str]:
         """Names of inner float32 values, the outputs included."""
         return self._floats

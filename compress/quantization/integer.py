@@ -7,7 +7,7 @@ applied to q - z as they are); and what stayed float, which onnxruntime computes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,27 +71,40 @@ class IntegerModel:
 
     def run(self, inputs: Sequence[Array], rounding: str = "double") -> list[Array]:
         """Real outputs for one sample."""
-        self._run(inputs, rounding)
+        self._run(inputs, rounding, {})
         return [self._real(name) for name in self.view.outputs]
 
-    def run_tensors(self, inputs: Sequence[Array], rounding: str = "double") -> dict[str, Array]:
-        """The integers of every QuantizeLinear's output."""
-        self._run(inputs, rounding)
-        made = {n.outputs[0] for n in self.view.nodes if n.op == "QuantizeLinear"}
-        return {
-            name: value.q
-            for name, value in self._values.items()
-            if name in made and isinstance(value, Operand)
-        }
+    def run_tensors(
+        self,
+        inputs: Sequence[Array],
+        rounding: str = "double",
+        given: Mapping[str, Array] | None = None,
+    ) -> dict[str, Array]:
+        """The integers of every QuantizeLinear's output, as int64.
 
-    def _run(self, inputs: Sequence[Array], rounding: str) -> None:
+        `given` holds integers of some of them (another engine's): what reads them goes on from these, so that
+        each layer can be compared by itself.
+        """
+        return self._run(inputs, rounding, given or {})
+
+    def _run(
+        self, inputs: Sequence[Array], rounding: str, given: Mapping[str, Array]
+    ) -> dict[str, Array]:
         if rounding not in ROUNDINGS:
             raise UsageError(f"rounding is {rounding!r}", hint=f"one of {', '.join(ROUNDINGS)}")
         if len(inputs) != len(self.view.inputs):
             raise InputError(f"{len(inputs)} inputs, the model takes {len(self.view.inputs)}")
         self._values = dict(zip(self.view.inputs, map(np.asarray, inputs), strict=True))
+        made: dict[str, Array] = {}
         for node in self.view.nodes:
             self._step(node, rounding)
+            held = self._values.get(node.outputs[0])
+            if node.op == "QuantizeLinear" and isinstance(held, Operand):
+                name = node.outputs[0]
+                made[name] = held.q
+                if name in given:
+                    self._values[name] = Operand(given[name].astype(np.int64), held.params)
+        return made
 
     # ------------------------------------------------------------------- reading the graph
 
@@ -243,7 +256,7 @@ class IntegerModel:
         for name in node.inputs:
             held = self._values.get(name)
             if isinstance(held, Operand):
-                found.append(held.centred.astype(np.float32))
+                found.append(np.asarray(held.centred, np.float32))
             else:
                 found.append(self.view.constants.get(name) if held is None else held)
         return found
@@ -257,7 +270,7 @@ class IntegerModel:
         held = self._values.get(name)
         if held is None:
             return self.view.constants[name]
-        return held.real() if isinstance(held, Operand) else held
+        return np.asarray(held.real() if isinstance(held, Operand) else held)
 
     def _run_node(
         self, node: NodeView, inputs: Sequence[Array | None], shape: tuple[int, ...] | None = None
