@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.edgepress-installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test smoke lint types bench clean
+.PHONY: help demo test test-emulated smoke lint types bench clean
 
 help:  ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
 $(STAMP): pyproject.toml constraints.txt setup.py tools/make_venv.sh
 	tools/make_venv.sh $(VENV) torch,litert,dev
@@ -17,7 +17,11 @@ demo: $(STAMP)  ## train, quantize, export, prove and profile a watch network (m
 	OMP_NUM_THREADS=2 $(BIN)/edgepress run watch-har --out runs/watch-har
 
 test: lint types  ## all tests that need no emulator (under 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not emulated"
+
+test-emulated: $(STAMP)  ## tests under QEMU; installs what is missing if root (minutes)
+	$(BIN)/python -c "from edgepress.devices.emulate_pi import setup; setup('pi5', install=True, progress=print)"
+	$(BIN)/python -m pytest -q -m emulated tests/emulated
 
 smoke: $(STAMP)  ## the whole flow on a toy model (under 30 seconds)
 	$(BIN)/python -m pytest -q tests/test_smoke.py

@@ -63,7 +63,7 @@ def run_guest(
     where = f"{board.name} (emulated {board.cpu})"
     if code is None:
         raise EngineCrashedError(
-            f"no answer within {timeout_s:.0f} s",
+            f"no answer within {timeout_s:g} s",
             where=where,
             hint="allow more seconds; emulation is slow",
         )

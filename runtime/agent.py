@@ -55,6 +55,9 @@ def answer(options: argparse.Namespace) -> Answer:
     if options.verb == "count":
         marks = count_session(session, inputs, options.invokes)
         outputs = session.outputs()
+    elif options.samples:
+        runs = [session.run([value[index] for value in inputs]) for index in range(len(inputs[0]))]
+        outputs = [np.stack(values) for values in zip(*runs)]
     else:
         outputs = session.run(inputs)
     if options.outputs is not None:
@@ -82,7 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--threads", type=int, default=1)
         verb.add_argument("--inputs", type=Path, help=".npz with one array per input")
         verb.add_argument("--outputs", type=Path, help="where the outputs go, as .npz")
-        verb.add_argument("--invokes", type=int, default=4)
+        verb.add_argument("--invokes", type=int, default=4, help="how many, between marks")
+        verb.add_argument(
+            "--samples",
+            action="store_true",
+            help="inputs and outputs have a leading axis of samples",
+        )
     verbs.add_parser("engines", help="which engines are usable here")
     return parser
 
