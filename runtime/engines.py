@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Optional, Tuple
@@ -67,10 +68,15 @@ def import_engine(engine: Engine) -> Any:
         with quiet_stderr():
             return importlib.import_module(engine.module)
     except ImportError as error:
-        raise MissingToolError(
-            f"the engine {engine.name} is not usable: {error}",
-            hint=f"pip install {engine.package}",
-        ) from error
+        absent = isinstance(error, ModuleNotFoundError)
+        reason = "is not installed" if absent else f"does not load: {error}"
+        raise MissingToolError(f"{engine.package} {reason}", hint=_how_to_get(engine)) from error
+
+
+def _how_to_get(engine: Engine) -> str:
+    if engine.needs_numpy_1 and sys.version_info >= (3, 12):
+        return f"it has no build for this Python: pip install {ENGINES[2].package}, engine litert"
+    return f"pip install {engine.package}"
 
 
 def engine_version(engine: Engine) -> str:

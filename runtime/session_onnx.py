@@ -77,4 +77,4 @@ class OnnxSession(Session):
         """Copies of the outputs of the last `invoke`."""
         if self._binding is None:
             raise UsageError("nothing was run yet", where=str(self.artifact.path))
-        return [np.array(value) for value in self._binding.copy_outputs_to_cpu()]
+        return list(self._binding.copy_outputs_to_cpu())

@@ -257,6 +257,57 @@ def test_weights_quantized_in_the_graph_count_at_their_integer_width() -> None:
     assert layer.weight_bits == 4 and layer.weight_bytes == 36 and layer.activation_bits == 32
 
 
+def test_activations_clipped_to_fewer_levels() -> None:
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        node("Clip", ["q", "low", "high"], ["c"]),
+        node("DequantizeLinear", ["c", "s", "z"], ["xd"]),
+        node("Conv", ["xd", "w"], ["y"]),
+    ]
+    constants = {
+        "s": np.float32(0.5),
+        "z": np.int8(0),
+        "low": np.int8(-4),
+        "high": np.int8(3),
+        "w": ones(4, 2, 3, 3),
+    }
+    table = layer_table(model(nodes, {"x": [1, 2, 5, 5]}, ["y"], constants))
+    assert [layer.operator for layer in table.layers] == ["Conv"]
+    assert table.layers[0].activation_bits == 3
+    assert table.bit_operations == table.macs * 32 * 3
+
+
+def test_integer_operators() -> None:
+    """QOperator form, and products of activations quantized on the way."""
+    nodes = [
+        node(
+            "QLinearConv",
+            ["x", "s", "z", "w", "s", "zw", "s", "z", "b"],
+            ["c"],
+            kernel_shape=[3, 3],
+        ),
+        node("DequantizeLinear", ["c", "s", "z"], ["cf"]),
+        node("Flatten", ["cf"], ["f"]),
+        node("DynamicQuantizeLinear", ["f"], ["fq", "fs", "fz"]),
+        node("MatMulInteger", ["fq", "v", "fz", "zw"], ["y"]),
+    ]
+    constants = {
+        "s": np.float32(0.5),
+        "z": np.uint8(0),
+        "w": ones(4, 2, 3, 3, dtype=np.int8),
+        "zw": np.int8(0),
+        "b": ones(4, dtype=np.int32),
+        "v": ones(36, 5, dtype=np.int8),
+    }
+    kinds = {"x": TensorProto.UINT8, "y": TensorProto.INT32}
+    made = model(nodes, {"x": [1, 2, 5, 5]}, ["y"], constants, kinds=kinds)
+    conv, product = only(made, "QLinearConv"), only(made, "MatMulInteger")
+    assert (conv.macs, conv.parameters, conv.weight_bytes) == (4 * 9 * 18, 76, 72 + 16)
+    assert (product.macs, product.parameters, product.weight_bytes) == (180, 180, 180)
+    for layer in (conv, product):
+        assert (layer.weight_bits, layer.activation_bits) == (8, 8)
+
+
 def test_packed_signs_of_a_model_local_function() -> None:
     """One byte holds eight weights; the function's body unpacks them for an ordinary Conv."""
     body = [

@@ -72,6 +72,14 @@ def test_onnx_free_batch_and_two_runs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(kept, np.full((1, 2), 3, np.float32))
 
 
+def test_onnxruntime_gets_the_threads(tmp_path: Path) -> None:
+    path = save(affine_model(), tmp_path / "a.onnx")
+    for threads in (1, 3):
+        session: Any = open_session(path, threads=threads)
+        options = session._session.get_session_options()
+        assert (options.intra_op_num_threads, options.inter_op_num_threads) == (threads, 1)
+
+
 @pytest.mark.parametrize("engine", LITE)
 def test_free_batch_of_a_tflite_file(engine: str) -> None:
     session = open_session(chain("ad_fcae_float.tflite"), engine)
@@ -151,7 +159,11 @@ def test_missing_engines_say_how_to_get_them(monkeypatch: Any, tmp_path: Path) -
         open_session(dense(tmp_path))
     assert "pip install tflite-runtime" in str(caught.value.hint)
     assert "pip install ai-edge-litert" in str(caught.value.hint)
-    assert installed_engines()["litert"].startswith("not usable: ")
+    assert installed_engines()["litert"] == "not usable: ai-edge-litert is not installed"
+    monkeypatch.setattr(sys, "version_info", (3, 13))
+    with pytest.raises(MissingToolError) as caught:
+        open_session(dense(tmp_path), "tflite")
+    assert "no build for this Python: pip install ai-edge-litert" in str(caught.value.hint)
 
 
 def test_numpy_2_is_told_before_tflite_runtime_dies(monkeypatch: Any, tmp_path: Path) -> None:
