@@ -70,3 +70,34 @@ def int8_borders(scale: float = 0.5, zero_point: int = -3) -> onnx.ModelProto:
     }
     kinds = {"x": TensorProto.INT8, "y": TensorProto.INT8}
     return model(nodes, {"x": [1, 4]}, ["y"], constants, kinds=kinds)
+
+
+def _node(operator: str, inputs: list[str], outputs: list[str], **attributes: Any) -> Any:
+    return helper.make_node(operator, inputs, outputs, outputs[0], **attributes)
+
+
+def qdq_conv(bits: int = 8) -> onnx.ModelProto:
+    """Conv in Q/DQ form with a Relu, int8 weights per channel and an int32 bias."""
+    kind = TensorProto.INT4 if bits == 4 else TensorProto.INT8
+    nodes = [
+        _node("QuantizeLinear", ["x", "s", "z"], ["xq"]),
+        _node("DequantizeLinear", ["xq", "s", "z"], ["xd"]),
+        _node("DequantizeLinear", ["w", "sw", "zw"], ["wd"], axis=0),
+        _node("DequantizeLinear", ["b", "sb", "zb"], ["bd"], axis=0),
+        _node("Conv", ["xd", "wd", "bd"], ["c"]),
+        _node("Relu", ["c"], ["r"]),
+        _node("QuantizeLinear", ["r", "s", "z"], ["rq"]),
+        _node("DequantizeLinear", ["rq", "s", "z"], ["y"]),
+    ]
+    constants = {
+        "s": np.float32(0.1),
+        "z": np.int8(0),
+        "sw": np.ones(4, np.float32),
+        "sb": np.ones(4, np.float32),
+        "b": np.ones(4, np.int32),
+        "zb": np.zeros(4, np.int32),
+    }
+    made = model(nodes, {"x": [1, 2, 5, 5]}, ["y"], constants)
+    made.graph.initializer.append(helper.make_tensor("w", kind, [4, 2, 3, 3], [1] * 72))
+    made.graph.initializer.append(helper.make_tensor("zw", kind, [4], [0] * 4))
+    return made
