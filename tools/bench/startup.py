@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ...runtime.errors import InputError
+
 RUNS = 9
 GOALS_S = {"import edgepress": 0.1, "edgepress --help": 0.3, "edgepress inspect (ResNet-20)": 1.0}
 """`import edgepress` counts from a started interpreter, the others are whole commands."""
@@ -50,7 +52,7 @@ def resnet20(folder: Path) -> Path:
 
 def measure(file: Path, runs: int = RUNS) -> dict[str, Any]:
     """Median seconds of each command and its ratio to the bare interpreter; interleaved runs."""
-    cli = [sys.executable, "-m", "edgepress.tools.cli"]
+    cli = [str(Path(sys.executable).with_name("edgepress"))]
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "import edgepress": [sys.executable, "-c", "import edgepress"],
@@ -77,10 +79,13 @@ def measure(file: Path, runs: int = RUNS) -> dict[str, Any]:
 
 
 def seconds(command: Sequence[str]) -> float:
-    """Wall time of one fresh process; a failing command is an error, not a time."""
+    """Wall time of one fresh process; a command that fails or says nothing is an error, not a time."""
     start = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - start
+    done = subprocess.run(command, check=True, capture_output=True)
+    taken = time.perf_counter() - start
+    if "-c" not in command and not done.stdout:
+        raise InputError("the command printed nothing", where=" ".join(command))
+    return taken
 
 
 if __name__ == "__main__":
