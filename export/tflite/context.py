@@ -19,13 +19,10 @@ from .layout import (
     Shape,
     conversion,
     identity,
-    interface_order,
     physical_array,
     physical_shape,
 )
 from .neutral import Array, Graph, Node, Value, same_parameters
-
-_LAYOUT_NAMES = {3: ("NCL", "NLC"), 4: ("NCHW", "NHWC"), 5: ("NCDHW", "NDHWC")}
 
 
 def lite_quantization(
@@ -60,6 +57,7 @@ class Lowering:
         self.notes: list[tuple[str, str]] = []
         self.columns: dict[str, Array] = {}  # flattened in memory order: see ops_shape, ops_dense
         self.input_layouts: tuple[str, ...] = ()
+        self.output_orders: dict[int, Order] = {}  # tensor -> order, of the model's outputs
         self.dequantized: dict[int, int] = {}  # compressed constant -> its float32 tensor
         self._places: dict[str, list[tuple[Order, int]]] = {}
         self._constants: dict[Any, int] = {}
@@ -323,76 +321,25 @@ class Lowering:
             f"{node.operator}: {what}", where=f"node {node.name!r}", hint=hint
         )
 
-    # --- borders of the model ------------------------------------------------------------------
-
-    def place_inputs(self) -> None:
-        """Create the model's inputs, channels last unless io_layout or the hub say otherwise."""
-        layouts = []
-        for position, name in enumerate(self.graph.inputs):
-            rank = len(self.value(name).shape)
-            declared = (*self.graph.input_layouts, *[""] * len(self.graph.inputs))[position]
-            channels_first = declared in ("", _LAYOUT_NAMES.get(rank, ("",))[0])
-            turn = self.io_layout == "nhwc" and channels_first and rank in _LAYOUT_NAMES
-            order = interface_order(rank) if turn else identity(rank)
-            layouts.append(_layout_name(rank, turn) if channels_first else declared)
-            self.model.inputs.append(self.result(name, order))
-        self.model.input_names = list(self.graph.input_names)
-        self.input_layouts = tuple(layouts)
-
-    def place_outputs(self) -> tuple[str, ...]:
-        """Bring the model's outputs into their outer form; gives the layout names.
-
-        A value that lies channels last stays so (NHWC, NLC) unless io_layout is "nchw".
-        """
-        layouts = []
-        for position, name in enumerate(self.graph.outputs):
-            rank = len(self.value(name).shape)
-            order = self.order_of(name)
-            last = tuple(axis for axis in order if axis >= 0) == interface_order(rank)
-            turn = self.io_layout == "nhwc" and last and rank in _LAYOUT_NAMES
-            index = self._own_tensor(name, interface_order(rank) if turn else identity(rank))
-            layouts.append(_layout_name(rank, turn))
-            self.model.outputs.append(index)
-            self._rename(index, self.graph.output_names[position])
-        self.model.output_names = list(self.graph.output_names)
-        return tuple(layouts)
-
-    def _own_tensor(self, name: str, order: Order) -> int:
-        """A tensor of this output alone: one that is an input, a constant or another output is copied."""
-        index = self.ordered(name, order)
-        tensor = self.model.tensors[index]
-        taken = index in self.model.inputs or index in self.model.outputs
-        if not taken and tensor.data is None:
-            return index
-        node = Node(name, "output", (name,), (name,))
-        made = self.temporary(node, "output", tensor.shape, like=name)
-        self.reshape_into(node, index, made)
-        return made
-
-    def _rename(self, index: int, name: str) -> None:
+    def rename(self, index: int, name: str) -> None:
+        """Name a tensor, unless another has that name."""
         tensor = self.model.tensors[index]
         if tensor.name != name and name not in self._names:
             self._names.add(name)
             tensor.name = name
 
     def orders(self) -> dict[str, Order]:
-        """tensor name -> order of the value it was made for (values that alias it do not count).
+        """tensor name -> order of the value it is named after.
 
-        A value flattened as it lies has no order of axes and is left out.
+        Several values can share a tensor (a Transpose costs nothing): its maker's order counts, for an
+        output of the model the order of that output.
         """
-        found: dict[str, Order] = {}
-        for value, places in self._places.items():
-            if (
-                value not in self.columns
-                and places
-                and self.model.tensors[places[0][1]].data is None
-            ):
-                found.setdefault(self.model.tensors[places[0][1]].name, places[0][0])
-        return found
-
-
-def _layout_name(rank: int, last: bool) -> str:
-    return _LAYOUT_NAMES[rank][int(last)] if rank in _LAYOUT_NAMES else ""
+        found: dict[int, Order] = {}
+        for places in self._places.values():
+            if places and self.model.tensors[places[0][1]].data is None:
+                found.setdefault(places[0][1], places[0][0])
+        found.update(self.output_orders)
+        return {self.model.tensors[index].name: order for index, order in found.items()}
 
 
 def _cost(steps: Sequence[Any]) -> tuple[int, int]:

@@ -45,6 +45,7 @@ from typing import Any
 from ...runtime.errors import UnsupportedOperatorError, UsageError
 from . import graph as hub_graph
 from .absorb import Int8Test
+from .borders import place_inputs, place_outputs
 from .context import Lowering
 from .ir import LiteModel
 from .layout import Order
@@ -157,7 +158,7 @@ def lower(
     held = any(v.is_constant and v.quantization is not None for v in graph.values.values())
     precision = _resolve(precision, quantized, held)
     low = Lowering(graph, precision, io_layout, fc_granularity)
-    low.place_inputs()
+    place_inputs(low)
     for node in graph.nodes:
         function = (custom or {}).get((node.domain, node.operator))
         function = function or lowerings.get((node.domain, node.operator))
@@ -165,7 +166,7 @@ def lower(
             raise _unknown(node)
         _refuse_empty(low, node)
         function(low, node)
-    output_layouts = low.place_outputs()
+    output_layouts = place_outputs(low)
     orders = low.orders()
     prune(low.model)
     names = {tensor.name for tensor in low.model.tensors}

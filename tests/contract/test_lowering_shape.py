@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from edgepress.export.tflite.lower import lower
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.families import check, node, operators
+from support.lowering import make_hub
 
 SLOW = settings(max_examples=25, deadline=None, derandomize=True)
 
@@ -129,3 +131,23 @@ def test_channel_shuffle_turns_once(shape: tuple[int, ...]) -> None:
     )  # two convolutions round
     for form in (made, int8):
         assert form is not None and operators(form).count("TRANSPOSE") == 1
+
+
+def test_orders_are_those_of_the_values_that_tensors_are_named_after() -> None:
+    nodes = [
+        *conv("x", "c"),
+        node("Transpose", ["c"], ["y"], perm=[0, 2, 3, 1]),
+        node("Relu", ["c"], ["z"]),
+    ]
+    model = make_hub(nodes, {"x": (1, 4, 4, 4)}, ["y", "z"], {"w": weight(4)})
+    lowered = lower(model)
+    assert operators(lowered) == ["CONV_2D", "RELU"]
+    assert lowered.orders["y"] == (0, 1, 2, 3)  # the memory of c, which is y as ONNX has it
+    assert lowered.orders["z"] == (0, 2, 3, 1)
+
+
+def test_one_tensor_for_two_outputs_is_copied() -> None:
+    nodes = [*conv("x", "y"), node("Transpose", ["y"], ["z"], perm=[0, 1, 2, 3])]
+    made, _ = check(nodes, {"x": (1, 4, 4, 4)}, ["y", "z"], {"w": weight(4)}, layouts=["nhwc"])
+    assert operators(made) == ["CONV_2D", "RESHAPE"]
+    assert len(set(made.model.outputs)) == 2
