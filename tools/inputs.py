@@ -157,20 +157,12 @@ class Inputs:
     def build_as(
         self, model: str, options: dict[str, Any], weights: Path | None
     ) -> torch.nn.Module:
-        """A torch model by zoo name or factory, on the CPU in evaluation mode."""
+        """A torch model by zoo name or factory, on the CPU in evaluation mode; torch's own randomness is left alone."""
         import torch
 
-        torch.manual_seed(self.recipe.seed)
-        if ":" in model:
-            built = self._made(model, **options)
-        elif self.task is not None and not options:
-            from ..compress.zoo import build_for
-
-            built = build_for(model, self.task)
-        else:
-            from ..compress.zoo import build
-
-            built = build(model, **options)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.recipe.seed)
+            built = self._fresh(model, options)
         if not isinstance(built, torch.nn.Module):
             raise InputError(
                 f"the factory gives {type(built).__name__}, not a torch module", where=model
@@ -180,6 +172,16 @@ class Inputs:
 
             load_weights(built, weights)
         return built.eval()
+
+    def _fresh(self, model: str, options: dict[str, Any]) -> Any:
+        """A network with random weights: as many outputs and channels as the task has, where options do not say."""
+        if ":" in model:
+            return self._made(model, **options)
+        from ..compress.zoo import build, build_for
+
+        return (
+            build(model, **options) if self.task is None else build_for(model, self.task, **options)
+        )
 
     @functools.cached_property
     def input_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -291,23 +293,33 @@ def read_samples(path: Path) -> list[Sample]:
     return [tuple(a[i : i + 1] for a in plain) for i in range(count)]
 
 
-def usable_engines(wanted: Sequence[str], formats: Sequence[str]) -> dict[str, str]:
+def usable_engines(
+    wanted: Sequence[str], formats: Sequence[str], every_format: bool = False
+) -> dict[str, str]:
     """Engine -> version: those asked for, or every installed one, that run one of `formats`.
+
+    `every_format`: a format that none of the wanted engines runs gets its installed ones all the same, so that no
+    file is left unproven because a list forgot it.
 
     Raises:
         MissingToolError: an engine asked for is not usable here, or a format has none at all.
     """
-    able = {engine for fmt in formats for engine in engines_for(fmt)}
     for name in wanted:
         import_engine(find_engine(name))
     versions = {k: v for k, v in installed_engines().items() if not v.startswith("not usable")}
-    chosen = {name: versions[name] for name in (wanted or versions) if name in able}
+    chosen: dict[str, str] = {}
     for fmt in formats:
-        if not wanted and not set(engines_for(fmt)) & set(chosen):
+        able = engines_for(fmt)
+        named = [name for name in wanted if name in able]
+        names = (
+            named if named or (wanted and not every_format) else [n for n in able if n in versions]
+        )
+        if not names and not (wanted and not every_format):
             raise MissingToolError(
                 f"no engine for {fmt} files is installed",
                 hint="edgepress doctor lists what is missing",
             )
+        chosen.update({name: versions[name] for name in names})
     return chosen
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..compress.progress import NoProgress, Progress
-from ..runtime.errors import EdgepressError, UsageError
+from ..runtime.errors import EdgepressError, MissingToolError
 from ..runtime.files import sha256_bytes
 from .cache import Cache
 from .exit_codes import worst
@@ -175,6 +175,7 @@ class _Run:
         """Keep, fetch or do a step; gives where its result comes from."""
         key = self.keys[planned.folder]
         if planned.step.keepable and self.folder.finished(planned.folder, key):
+            planned.step.tidy(place)  # a kill between the record and this left it
             return "kept"
         self.folder.begin(planned.folder, key)
         use_cache = self.cache is not None and planned.step.cacheable
@@ -204,7 +205,7 @@ def _torch_threads(threads: int, needed: bool) -> Iterator[None]:
     try:
         import torch
     except ModuleNotFoundError as error:
-        raise UsageError(
+        raise MissingToolError(
             "this step needs torch",
             hint="pip install 'edgepress[torch]', or start from an ONNX file",
         ) from error

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ..compress.factory import is_factory
 from ..compress.passes import FACTS_OF_ONNX, FACTS_OF_TORCH, PASSES, check_order
+from ..runtime.engines import engines_for
 from ..runtime.errors import UsageError
 from .recipe_records import Recipe
 from .recipe_yaml import Document, Place
@@ -126,9 +127,20 @@ def _check_precisions(recipe: Recipe, document: Document) -> None:
                 f"export.{key} is empty or repeats itself",
                 "name each once",
             )
+    for section in ("evaluate", "profile"):
+        _check_engines(recipe, document, section)
     if recipe.verify is not None and recipe.task is None and recipe.calibration is None:
         hint = "name a `task`, give `calibration: inputs.npz`, or set `verify: null`"
         raise _fail(document, ("verify",), "verify needs real inputs", hint)
+
+
+def _check_engines(recipe: Recipe, document: Document, section: str) -> None:
+    """A list of engines must have one that runs something of what is written."""
+    engines = getattr(getattr(recipe, section), "engines", ())
+    able = {name for fmt in recipe.export.formats for name in engines_for(fmt)}
+    if engines and not able & set(engines):
+        hint = f"engines for {', '.join(recipe.export.formats)}: {', '.join(sorted(able))}"
+        raise _fail(document, (section, "engines"), "none of these engines runs a file", hint)
 
 
 def _check_budget(recipe: Recipe, document: Document) -> None:

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from edgepress.compress.passes import PASSES
 from edgepress.runtime.errors import InputError, LocalDiskFullError, MissingToolError, UsageError
-from edgepress.tools import pipeline, plan
+from edgepress.tools import plan
 from edgepress.tools.cache import Cache
 from edgepress.tools.digest import digest, factory_sha256
 from edgepress.tools.inputs import Inputs, read_samples, spread, usable_engines
@@ -298,6 +298,43 @@ def test_an_engine_asked_for_and_missing_is_said_before_anything_is_trained(
     with pytest.raises(MissingToolError, match="litert"):
         run_recipe(toy(tmp_path, "verify.engines=[litert]"), tmp_path / "run")
     assert not (tmp_path / "run" / "steps").exists()
+
+
+def test_a_users_network_and_task_run_through(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "import dataclasses\n"
+        "from edgepress.compress import datasets, zoo\n"
+        "def net(width):\n    return zoo.build('toy_cnn')\n"
+        "def data():\n    return dataclasses.replace(datasets.task('toy'), name='mine', data_sha256='')\n",
+        "my_nets.py",
+    )
+    recipe = toy(tmp_path, "model=my_nets:net", "task=my_nets:data", "model_options={width: 2}")
+    result = run_recipe(recipe, tmp_path / "run")
+    assert result.exit_code == 0
+    inputs = json.loads((tmp_path / "run/manifest.json").read_text())["inputs"]
+    assert set(inputs) == {"model", "task"}
+
+
+def test_options_of_a_network_are_added_to_what_the_task_needs(tmp_path: Path) -> None:
+    from torch import nn
+
+    recipe = toy(tmp_path, "model=har_cnn", "task=watch-har", "model_options={classes: 3}")
+    layers = [m for m in Inputs(recipe).build().modules() if isinstance(m, nn.Linear)]
+    assert layers[-1].out_features == 3
+
+
+def test_building_leaves_the_callers_randomness_alone(tmp_path: Path) -> None:
+    import torch
+
+    torch.manual_seed(5)
+    right = torch.rand(1)
+    torch.manual_seed(5)
+    first = Inputs(toy(tmp_path)).build().state_dict()
+    assert torch.rand(1) == right
+    second, third = (Inputs(toy(tmp_path, f"seed={seed}")).build().state_dict() for seed in (0, 1))
+    same = [all(torch.equal(first[k], other[k]) for k in first) for other in (second, third)]
+    assert same == [True, False]
 
 
 def test_user_code_can_be_forbidden(tmp_path: Path) -> None:
@@ -611,9 +648,9 @@ def test_data_paths_stay_below_the_data_folder(
 
 def test_usable_engines_are_those_that_run_the_formats() -> None:
     assert set(usable_engines((), ("onnx",))) == {"onnxruntime"}
-    assert "tflite" in usable_engines((), ("tflite", "onnx"))
+    assert {"onnxruntime", "litert"} <= set(usable_engines((), ("tflite", "onnx")))
+    assert set(usable_engines(("litert",), ("tflite", "onnx"))) == {"litert"}
 
 
-def test_the_worst_outcome_is_the_exit_code() -> None:
-    order = sorted((0, 1, 2, 3, 4, 5), key=pipeline._weight)
-    assert order == [0, 3, 1, 2, 4, 5]
+def test_a_proof_leaves_no_format_out() -> None:
+    assert set(usable_engines(("litert",), ("tflite", "onnx"), True)) == {"litert", "onnxruntime"}

@@ -209,6 +209,13 @@ FAULTS = [
         ":5",
         "ONNX file",
     ),
+    (
+        "engine of another format",
+        MINIMAL.replace("precisions", "formats: [onnx], precisions")
+        + "profile: {engines: [tflite]}\n",
+        ":5",
+        "none of these engines runs a file",
+    ),
     ("warm-up", MINIMAL + "passes:\n  - train: {epochs: 2, warmup_epochs: 2}\n", ":6", "warm-up"),
     ("no teacher", MINIMAL + "passes:\n  - train: {teacher: {}}\n", ":6", "needs a teacher"),
     (

@@ -37,7 +37,7 @@ class VerifyStep(Step):
         return {
             "options": recipe_values(self.options),
             "inputs": dict(inputs.hashes),
-            "engines": usable_engines(self.options.engines, inputs.recipe.export.formats),
+            "engines": usable_engines(self.options.engines, inputs.recipe.export.formats, True),
         }
 
     def title(self) -> str:
@@ -97,7 +97,7 @@ def candidates(place: Workplace, options: VerifyOptions) -> list[Any]:
     """Every file in every engine, ONNX files first: TFLite files are compared with their twins."""
     from ...export.parity_records import Candidate
 
-    engines = usable_engines(options.engines, place.recipe.export.formats)
+    engines = usable_engines(options.engines, place.recipe.export.formats, True)
     rows = read_exported(place.taken["artifacts"])
     ordered = sorted(rows, key=lambda row: row.format)
     return [
