@@ -336,9 +336,14 @@ _FILLS = frozenset(
 )
 
 
+_LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN"})
+"""Their weights are never masks."""
+
+
 def _infinity_is_meant(graph: Graph, name: str) -> bool:
     values = graph.constants[name]
     if values.size == 1 and all(user.op in _FILLS | {"Add", "Mul"} for user in graph.users(name)):
         return True
     mask = np.isin(values.astype(np.float32), (0.0, -np.inf)).all()
-    return bool(mask) and values.ndim > 1
+    multiplied = any(user.op in _LAYERS for user in graph.users(name))
+    return bool(mask) and values.ndim > 1 and not multiplied

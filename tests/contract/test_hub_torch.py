@@ -10,7 +10,14 @@ import onnx
 import pytest
 import torch
 from edgepress.export.onnx import torch_export
-from edgepress.export.onnx.hub import from_torch, load, read_metadata, save, with_normalisation
+from edgepress.export.onnx.hub import (
+    from_onnx,
+    from_torch,
+    load,
+    read_metadata,
+    save,
+    with_normalisation,
+)
 from edgepress.runtime.artifact import Normalisation
 from edgepress.runtime.errors import InputError, ParityError, UsageError
 from support.lowering import run_onnx
@@ -114,6 +121,15 @@ def test_form_of_the_hub() -> None:
     names = [node.name for node in hub.graph.node]
     assert len(set(names)) == len(names)
     assert read_metadata(hub).extra["exporter"] == "dynamo"
+
+
+def test_a_hub_taken_in_again_stays_as_it_is() -> None:
+    """Normalisation has reached its fixed point: same nodes, names, constants and shapes."""
+    for hub in (residual()[1], from_torch(trained(Attention), [(1, 6, 8)])):
+        again = from_onnx(hub.SerializeToString())
+        assert list(again.graph.node) == list(hub.graph.node)
+        assert list(again.graph.initializer) == list(hub.graph.initializer)
+        assert list(again.graph.value_info) == list(hub.graph.value_info)
 
 
 def test_same_model_same_bytes() -> None:

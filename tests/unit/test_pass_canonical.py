@@ -20,6 +20,7 @@ POOLS = {
     "AveragePool<kernel_shape = [4, 5]>(x)": True,
     "AveragePool<kernel_shape = [4, 5], strides = [2, 2]>(x)": True,
     "AveragePool<kernel_shape = [4, 4]>(x)": False,
+    "AveragePool<kernel_shape = [3, 4], strides = [2, 2]>(x)": False,
     "AveragePool<kernel_shape = [4, 5], pads = [1, 1, 1, 1], strides = [9, 9]>(x)": False,
     "AveragePool<kernel_shape = [2, 3], dilations = [3, 2]>(x)": False,
     "GlobalMaxPool(x)": False,
