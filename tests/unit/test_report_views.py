@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
-from edgepress.tools.report import render
+from edgepress.tools import report as views
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "report"
 FORMS = ("md", "html", "text")
-os.environ["NO_COLOR"] = "1"  # the text has colours on a terminal only
+
+
+def render(report: dict[str, Any], form: str) -> str:
+    """The view without the colours that the text has on a terminal."""
+    return click.unstyle(views.render(report, form))
 
 
 @pytest.fixture
@@ -121,6 +125,32 @@ def test_scores_on_several_splits_are_told_apart(report: dict[str, Any], form: s
     assert "83.95 % accuracy, tflite, test_jpeg" in text
     assert "93.95 % accuracy, tflite, test" in text
     assert "-10" not in text  # compared on the same split only
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_compressed_file_that_is_not_faster_is_told(report: dict[str, Any], form: str) -> None:
+    base, other = report["measurements"]
+    twin = {
+        **copy.deepcopy(report["artifacts"][0]),
+        "name": "watch-har.int8.onnx",
+        "precision": "int8",
+    }
+    report["artifacts"].append(twin)
+    slow = {**copy.deepcopy(base), "artifact": twin["name"]}
+    slow["values"]["latency_ms"] = 2 * base["values"]["latency_ms"]
+    report["measurements"].append(slow)
+    words = "watch-har.int8.onnx is not faster than watch-har.float32.onnx in onnxruntime"
+    assert words in render(report, form).replace("\\", "")
+    slow["values"]["latency_ms"] = 0.5 * base["values"]["latency_ms"]
+    assert "is not faster" not in render(report, form)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_measurements_on_a_busy_machine_are_told(report: dict[str, Any], form: str) -> None:
+    report["measurements"][0]["notes"] = [
+        "the load average was 9 on 2 cores: timings are disturbed"
+    ]
+    assert "1 of 2 measurements: the load average was 9" in render(report, form)
 
 
 NASTY = '<script>alert("x")</script>|`*_[a](b)'

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..render import kib, number, plural, seconds, shapes
-from . import svg, views
+from . import svg, tables, views
 from .views import Facts, Report
 
 PRECISIONS = ("float32", "fp16", "int8", "dynamic", "weight-only")
@@ -28,7 +28,7 @@ def to_html(report: Report) -> str:
         steps=[_step(step) for step in report["steps"]],
         remarks=views.remarks(report),
         parity=_parity(report),
-        disturbance=views.disturbance(report),
+        latency_notes=[*views.not_faster(report), views.disturbance(report)],
         departures=views.departures(report),
         places=sorted({views.where_scored(score) for score in report["scores"]}),
         layers=_layers(report),
@@ -51,14 +51,14 @@ def _template() -> Any:
     return environment.get_template("report.html.j2")
 
 
-def _tables(report: Report) -> dict[str, views.Table]:
+def _tables(report: Report) -> dict[str, tables.Table]:
     return {
-        "verdicts": views.verdicts_table(report),
-        "files": views.files_table(report),
-        "latency": views.latency_table(report),
-        "parity": views.parity_table(report),
-        "environment": views.environment_table(report),
-        "sensitivity": views.sensitivity_table(report),
+        "verdicts": tables.verdicts_table(report),
+        "files": tables.files_table(report),
+        "latency": tables.latency_table(report),
+        "parity": tables.parity_table(report),
+        "environment": tables.environment_table(report),
+        "sensitivity": tables.sensitivity_table(report),
     }
 
 

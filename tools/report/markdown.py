@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..render import kib, number
-from . import views
-from .views import Report, Table, score_text
+from . import tables, views
+from .tables import Table
+from .views import Report, score_text
 
 _WORDS = {"pass": "PASS", "fail": "FAIL", "none": "no proof and no budget", "invalid": "NO VERDICT"}
 
@@ -16,17 +17,17 @@ def to_markdown(report: Report) -> str:
         _about(report),
         _headline(report),
     ]
-    parts += _section("Budget", views.verdicts_table(report))
-    parts += _section("Files", views.files_table(report), _judged_on(report))
-    parts += _section("Latency", views.latency_table(report), _cell(views.disturbance(report)))
-    parts += _section("Parity", views.parity_table(report), _proof(report))
-    parts += _section("Steps", views.steps_table(report))
+    parts += _section("Budget", tables.verdicts_table(report))
+    parts += _section("Files", tables.files_table(report), _judged_on(report))
+    parts += _section("Latency", tables.latency_table(report), _latency_notes(report))
+    parts += _section("Parity", tables.parity_table(report), _proof(report))
+    parts += _section("Steps", tables.steps_table(report))
     parts += _bullets("Missing", report["missing"])
     parts += _folded(
-        "Remarks", views.Table(("remark",), tuple((r,) for r in views.remarks(report)))
+        "Remarks", tables.Table(("remark",), tuple((r,) for r in views.remarks(report)))
     )
-    parts += _folded("Sensitivity of the layers", views.sensitivity_table(report))
-    parts += _folded("Environment", views.environment_table(report))
+    parts += _folded("Sensitivity of the layers", tables.sensitivity_table(report))
+    parts += _folded("Environment", tables.environment_table(report))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -60,6 +61,11 @@ def _headline(report: Report) -> str:
 def _judged_on(report: Report) -> str:
     places = sorted({views.where_scored(score) for score in report["scores"]})
     return f"Scores: {'; '.join(map(_cell, places))}." if places else ""
+
+
+def _latency_notes(report: Report) -> str:
+    lines = [*views.not_faster(report), views.disturbance(report)]
+    return "\n".join(f"- {_cell(line)}" for line in lines if line)
 
 
 def _proof(report: Report) -> str:

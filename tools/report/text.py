@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..render import plural, seconds, table, verdict
-from . import views
-from .views import Report, Table
+from . import tables, views
+from .tables import Table
+from .views import Report
 
 
 def to_text(report: Report) -> str:
@@ -12,8 +13,9 @@ def to_text(report: Report) -> str:
     words = {"none": "no proof, no budget", "invalid": "NO VERDICT"}
     head = f"{report['name']}: {words.get(report['outcome']) or verdict(report['outcome'])}"
     parts = [head, _judged(report)]
-    parts += [_table(views.files_table(report)), _table(views.latency_table(report))]
-    parts += [views.disturbance(report), _parity(report), _table(views.verdicts_table(report))]
+    parts += [_table(tables.files_table(report)), _table(tables.latency_table(report))]
+    parts += ["\n".join([*views.not_faster(report), views.disturbance(report)]).strip()]
+    parts += [_parity(report), _table(tables.verdicts_table(report))]
     parts += [_steps(report), "\n".join(f"missing: {line}" for line in report["missing"])]
     remarks = len(views.remarks(report))
     parts += (

@@ -126,7 +126,8 @@ def _refuse(given: dict[str, Any], method: str) -> None:
 
 def _text(report: dict[str, Any], graph: Path) -> str:
     from ..render import kib, table
-    from ..report.views import notes_of, sensitivity_table, transitions
+    from ..report.tables import sensitivity_table
+    from ..report.views import notes_of, transitions
 
     lines = []
     for step in report["steps"]:

@@ -47,7 +47,7 @@ def command(
         for path in write_report(run_folder, report):
             call.say(f"wrote {path}")
     if out is not None:
-        write_text(out, render(report, form))
+        write_text(out, click.unstyle(render(report, form)))
         call.say(f"wrote {out}")
         call.give(report)
     else:
