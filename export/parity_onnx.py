@@ -117,8 +117,8 @@ class OnnxSubject:
         scale, zero = self._parameters(node)
         unsigned = len(node.input) > 2 and self.constants[node.input[2]].dtype == np.uint8
         low = 0 if unsigned else -128
-        integers = np.clip(np.rint(values / np.float32(scale)) + zero, low, low + 255)
-        return ((integers - zero) * np.float32(scale)).astype(np.float32)
+        integers: Array = np.clip(np.rint(values / np.float32(scale)) + zero, low, low + 255)
+        return np.asarray((integers - zero) * np.float32(scale), np.float32)
 
     def float_values(self) -> set[str]:
         """Names of inner float32 values, the outputs included."""
