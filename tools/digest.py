@@ -33,7 +33,12 @@ PACKAGES = (
 )
 """Distributions whose version can change what a step computes."""
 
-OWN_ROOMS = ("runtime", "devices", "compress", "export", "tools/steps")
+OWN_SOURCE = (
+    *("runtime", "devices", "compress", "export", "tools/steps"),
+    *("tools/inputs.py", "tools/plan.py", "tools/scoring.py"),
+)
+"""Folders and files of ours whose code decides what a step computes."""
+
 LARGEST_SOURCE_COUNT = 2000
 
 
@@ -59,11 +64,11 @@ def package_versions() -> dict[str, str]:
 
 @functools.cache
 def own_source_sha256() -> str:
-    """Hash over the source of every room that computes results, so that an edited checkout never reuses old ones."""
+    """Hash over `OWN_SOURCE`, so that an edited checkout never reuses results of the code before."""
     root = Path(__file__).resolve().parent.parent
     total = hashlib.sha256()
-    for room in OWN_ROOMS:
-        for path in sorted((root / room).rglob("*.py")):
+    for part in OWN_SOURCE:
+        for path in sorted((root / part).rglob("*.py")) or [root / part]:
             total.update(f"{path.relative_to(root)}\0".encode())
             total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()

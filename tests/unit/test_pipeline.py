@@ -15,7 +15,7 @@ from edgepress.compress.passes import PASSES
 from edgepress.runtime.errors import InputError, LocalDiskFullError, MissingToolError, UsageError
 from edgepress.tools import plan
 from edgepress.tools.cache import Cache
-from edgepress.tools.digest import digest, factory_sha256
+from edgepress.tools.digest import OWN_SOURCE, digest, factory_sha256
 from edgepress.tools.inputs import Inputs, read_samples, spread, usable_engines
 from edgepress.tools.pipeline import RunResult, run_recipe
 from edgepress.tools.plan import describe_plan, make_plan, step_keys
@@ -560,6 +560,13 @@ def test_the_keys_change_with_our_own_code(tmp_path: Path, monkeypatch: pytest.M
     before = keys_of(toy(tmp_path))
     monkeypatch.setattr(plan, "own_source_sha256", lambda: "edited")
     assert not set(before.values()) & set(keys_of(toy(tmp_path)).values())
+
+
+def test_our_own_code_is_that_of_every_room_and_of_the_steps(tmp_path: Path) -> None:
+    root = Path(plan.__file__).parent.parent
+    for part in OWN_SOURCE:
+        assert (root / part).exists(), part
+    assert {p.parent.name for p in root.glob("*/__init__.py")} - {"tests"} <= {*OWN_SOURCE, "tools"}
 
 
 def test_the_keys_change_with_every_byte_of_an_input(tmp_path: Path, user_onnx: Path) -> None:

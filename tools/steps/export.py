@@ -80,9 +80,10 @@ class ExportStep(Step):
         place.progress.stage("export", len(names))
         loaded = {role: hubs.load(path) for role, path in place.taken.items()}
         source = source_sha256(place)
-        rows = []
+        rows, notes = [], list[str]()
         for precision in recipe.export.precisions:
             model = model_for(precision, loaded, recipe)
+            notes += [f"{precision}: {line}" for line in advice_on(precision, model, recipe)]
             for fmt in sorted(recipe.export.formats):
                 path = place.shared(f"artifacts/{artifact_name(recipe.name, precision, fmt)}")
                 metadata = metadata_for(model, place, precision, source)
@@ -96,7 +97,7 @@ class ExportStep(Step):
             options=recipe_values(recipe.export),
             seed=recipe.seed,
             seconds=time.perf_counter() - start,
-            notes=tuple(size_notes(rows)),
+            notes=(*size_notes(rows), *notes),
         )
 
 
@@ -117,7 +118,7 @@ def size_notes(rows: list[Exported]) -> list[str]:
         floats = [r for r in rows if r.format == row.format and r.precision == "float32"]
         if floats and row.precision != "float32":
             ratio = floats[0].file_bytes / row.file_bytes
-            said = f"{ratio:.2f}x smaller" if ratio > 1 else "not smaller"
+            said = f"{ratio:.2f}x smaller" if ratio >= 1.005 else "not smaller"
             notes.append(f"{row.file}: {row.file_bytes} bytes, {said} than {floats[0].file}")
     return notes
 
@@ -181,6 +182,15 @@ def stored_as(precision: str, model: Any) -> Any:
         "weight-only": storage.to_weight_only,
     }
     return makers[precision](model)
+
+
+def advice_on(precision: str, model: Any, recipe: Recipe) -> tuple[str, ...]:
+    """What to know about an ONNX file of this precision."""
+    if precision in ("float32", "int8") or "onnx" not in recipe.export.formats:
+        return ()
+    from ...export.onnx import storage
+
+    return storage.advice(model, precision)
 
 
 def fc_granularity(recipe: Recipe) -> str:

@@ -26,8 +26,7 @@ from .loop import (
 from .train import score_torch
 
 if TYPE_CHECKING:
-    import torch
-
+    from ...compress.quantization.qat_model import QatModel
     from ...compress.task import Task
     from ..inputs import Inputs
 
@@ -93,6 +92,7 @@ class QatStep(Step):
         notes = (
             f"with quantizers, before training: {before.value:.4g} {before.unit} on {before.split}",
             *training_notes(result),
+            *(f"requantized: {line}" for line in model.requantized),
         )
         return self._receipt(place, quantized, notes, start)
 
@@ -109,7 +109,7 @@ class QatStep(Step):
             for i in range(0, len(split), CALIBRATION_BATCH)
         ]
 
-    def _prepared(self, task: Task, batches: list[Any], place: Workplace) -> torch.nn.Module:
+    def _prepared(self, task: Task, batches: list[Any], place: Workplace) -> QatModel:
         import torch
 
         from ...compress.quantization import qat
@@ -125,7 +125,7 @@ class QatStep(Step):
             freeze_fraction=options.freeze_fraction,
         )
         example = tuple(torch.as_tensor(x[:2]) for x in batches[0])
-        model = qat.prepare(place.inputs.build(weights_of(place)), example, config)
+        model: QatModel = qat.prepare(place.inputs.build(weights_of(place)), example, config)
         qat.calibrate(model, batches)
         return model
 
