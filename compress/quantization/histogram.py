@@ -54,8 +54,9 @@ class Histogram:
         self._widen(_exponent(max(-low, high)))
         if occupied < flat.size:
             flat = flat[flat != 0]
-        # Division by a power of two is exact, so floor() puts every value into its true bin.
-        index = np.floor(flat * np.float32(1.0 / self.width)).astype(np.int64) + BINS
+        # Division by a power of two is exact in double precision: floor() finds every value's true bin.
+        scaled = np.multiply(flat, 1.0 / self.width, dtype=np.float64)
+        index = np.floor(scaled).astype(np.int64) + BINS
         self.counts += np.bincount(index, minlength=2 * BINS)
 
     def merge(self, other: Histogram) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.errors import UsageError
-from .histogram import BINS, Histogram
+from .histogram import Histogram
 
 Array = NDArray[Any]
 Range = tuple[float, float]
@@ -26,6 +26,7 @@ MOVING_AVERAGE = 0.01
 
 _SIGNED_LEVELS, _UNSIGNED_LEVELS = 128, 256
 _GRID = 100
+_SMOOTHING = 1e-4  # of Q's mass goes to a bin that is empty in Q but not in P
 _QMIN, _LEVELS = -128, 255
 
 
@@ -225,34 +226,47 @@ def _grid_error(centres: Array, weights: Array, low: float, high: float, share: 
 
 def _best_length(counts: Array, levels: int) -> int:
     """Number of bins i whose threshold gives the smallest KL divergence; the largest of equals."""
+    divergence = _Divergence(counts, levels)
     best, length = float("inf"), len(counts)
-    cumulative = np.concatenate([[0.0], np.cumsum(counts)])
-    filled = np.concatenate([[0], np.cumsum(counts > 0)])
     for i in range(min(levels, len(counts)), len(counts) + 1):
-        divergence = _divergence(counts, cumulative, filled, i, levels)
-        if divergence <= best:
-            best, length = divergence, i
-    return min(length, BINS)
+        cost = divergence.of(i)
+        if cost <= best:
+            best, length = cost, i
+    return length
 
 
-def _divergence(counts: Array, cumulative: Array, filled: Array, i: int, levels: int) -> float:
-    """KL(P || Q) for the first `i` bins."""
-    p = counts[:i].copy()
-    p[-1] += cumulative[-1] - cumulative[i]
-    if cumulative[i] == 0.0:  # everything would be clipped
-        return float("inf")
-    edges = np.arange(levels + 1) * i // levels
-    mass, bins = np.diff(cumulative[edges]), np.diff(filled[edges])
-    spread = np.repeat(mass / np.maximum(bins, 1), np.diff(edges))
-    q = np.where(counts[:i] > 0, spread, 0.0)
-    p, q = p / p.sum(), q / q.sum()
-    return _kl(p, q)
+class _Divergence:
+    """KL(P || Q) for the first i bins, from running sums.
+
+    With N = sum P, M = sum Q before the smoothing:  N KL = sum p log(p / N) - sum p log(q / M), and all bins of a
+    run have the same q = mass / filled bins, so the second sum needs one term a run.
+    """
+
+    def __init__(self, counts: Array, levels: int):
+        self.counts, self.levels = counts, levels
+        self.mass = np.concatenate([[0.0], np.cumsum(counts)])
+        self.filled = np.concatenate([[0], np.cumsum(counts > 0)])
+        self.entropy = np.concatenate([[0.0], np.cumsum(_x_log(counts, counts))])
+
+    def of(self, i: int) -> float:
+        """The divergence of threshold i; infinite if everything would be clipped."""
+        total, kept = float(self.mass[-1]), float(self.mass[i])
+        if kept == 0.0:
+            return float("inf")
+        last = float(self.counts[i - 1])
+        tail = total - kept
+        edges = np.arange(self.levels + 1) * i // self.levels
+        runs = np.diff(self.mass[edges])
+        q = runs / np.maximum(np.diff(self.filled[edges]), 1) / kept
+        own = self.entropy[i - 1] + float(_x_log(last + tail, last + tail))
+        crossed = float(_x_log(runs, q).sum())
+        if tail > 0.0 and last > 0.0:
+            crossed += tail * float(np.log(q[-1]))
+        elif tail > 0.0:
+            crossed += kept * float(np.log1p(-_SMOOTHING)) + tail * float(np.log(_SMOOTHING))
+        return own / total - float(np.log(total)) - crossed / total
 
 
-def _kl(p: Array, q: Array) -> float:
-    empty = (q == 0.0) & (p > 0.0)
-    if empty.any():
-        q = q * (1.0 - 1e-4 * np.count_nonzero(empty))
-        q[empty] = 1e-4
-    held = p > 0.0
-    return float(np.sum(p[held] * np.log(p[held] / q[held])))
+def _x_log(x: Any, y: Any) -> Any:
+    """x log y, 0 where x is 0."""
+    return x * np.log(np.where(np.asarray(x) > 0, y, 1.0))
