@@ -86,6 +86,22 @@ def test_export_of_the_quantized_graph_keeps_every_scale(toy: Path) -> None:
     assert proof.code == 0, proof.out
 
 
+def test_verify_without_a_twin_gives_no_verdict(toy: Path) -> None:
+    files = toy / "run/artifacts"
+    proof = (
+        "verify",
+        files / "toy.float32.onnx",
+        files / "toy.int8.tflite",
+        "--task",
+        "toy",
+        "--samples",
+        2,
+    )
+    done = call(*proof, "-q")
+    assert done.code == 3 and "NO VERDICT" in done.out and "int8 ONNX file" in done.out
+    assert call(*proof, "-q", "--json").document["outcome"] == "none"
+
+
 def test_compress_gives_receipt_and_sensitivity(toy: Path) -> None:
     model, out = toy / "run/artifacts/toy.float32.onnx", toy / "compressed"
     arguments = (

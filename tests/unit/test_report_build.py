@@ -63,6 +63,17 @@ def test_the_outcome_is_that_of_the_proof(tmp_path: Path, passed: bool, outcome:
     assert report["outcome"] == outcome
 
 
+def test_a_proof_that_judged_nothing_is_no_pass(run: Path) -> None:
+    path = run / "steps/03-verify/parity.json"
+    parity = json.loads(path.read_text())
+    parity["outputs"] = [row for row in parity["outputs"] if row["outcome"] == "reported"]
+    save(path, parity)
+    save(run / "verdicts.json", [])
+    report = build_report(run)
+    assert report["parity"]["outcome"] == report["outcome"] == "none"
+    assert any("judged nothing" in line for line in report["missing"])
+
+
 @pytest.mark.parametrize("outcome", ["fail", "invalid"])
 def test_the_outcome_is_that_of_the_budget(run: Path, outcome: str) -> None:
     save(run / "verdicts.json", [{"name": "file_bytes", "outcome": outcome}])

@@ -8,6 +8,7 @@ folder does not hold is listed under "missing"; nothing is made up in its place.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from . import read
 
 SCHEMA = "edgepress-report/1"
 SUFFIXES = (".onnx", ".tflite")
+NOTHING_JUDGED = "the parity proof judged nothing: an int8 TFLite file is judged against the int8 ONNX file of the same numbers"
 
 
 def build_report(run_folder: Path) -> dict[str, Any]:
@@ -194,7 +196,16 @@ def _parity(folder: Path) -> dict[str, Any] | None:
     from ...export.parity_records import ParityReport
 
     path, data = found
-    return {**to_json(read.record(ParityReport, data, path)), "evidence": str(Evidence.HOST)}
+    proof = to_json(read.record(ParityReport, data, path))
+    return {**proof, "outcome": parity_outcome(proof), "evidence": str(Evidence.HOST)}
+
+
+def parity_outcome(proof: Mapping[str, Any]) -> str:
+    """ "pass", "fail", or "none" for a proof in which every difference was reported and nothing judged."""
+    if not proof["passed"]:
+        return "fail"
+    rows = [*proof["outputs"], *proof["layers"]]
+    return "pass" if any(row["outcome"] == "pass" for row in rows) else "none"
 
 
 def _measurement(measurement: Measurement, artifacts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -221,11 +232,11 @@ def _outcome(report: dict[str, Any]) -> str:
     """ "fail" if a proof or a budget failed, "invalid" if a limit could not be judged, "pass", or "none"."""
     outcomes = [v["outcome"] for v in report["verdicts"]]
     if report["parity"] is not None:
-        outcomes.append("pass" if report["parity"]["passed"] else "fail")
+        outcomes.append(report["parity"]["outcome"])
     for word in ("fail", "invalid"):
         if word in outcomes:
             return word
-    return "pass" if outcomes else "none"
+    return "pass" if "pass" in outcomes else "none"
 
 
 def _missing(report: dict[str, Any]) -> list[str]:
@@ -237,6 +248,8 @@ def _missing(report: dict[str, Any]) -> list[str]:
         "verdicts": "the recipe sets no budget",
     }
     missing = [text for key, text in words.items() if not report[key]]
+    if report["parity"] is not None and report["parity"]["outcome"] == "none":
+        missing.append(NOTHING_JUDGED)
     if report["run"].get("finished") is False:
         missing.insert(0, "the run has not finished")
     return missing

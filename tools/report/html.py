@@ -84,11 +84,9 @@ def _cards(report: Report) -> list[dict[str, str]]:
         cards += _latency_card(report, artifact)
     parity = report["parity"]
     if parity:
-        word = "proven" if parity["passed"] else "not proven"
+        word = {"pass": "proven", "fail": "not proven", "none": "not judged"}[parity["outcome"]]
         text = f"{len(parity['outputs'])} comparisons on {parity['samples']:,} real inputs"
-        cards.append(
-            _card("Parity", word, text, parity["evidence"], "pass" if parity["passed"] else "fail")
-        )
+        cards.append(_card("Parity", word, text, parity["evidence"], parity["outcome"]))
     return cards
 
 

@@ -72,7 +72,7 @@ def _proof(report: Report) -> str:
     parity = report["parity"]
     if not parity:
         return ""
-    word = "PASS" if parity["passed"] else "FAIL"
+    word = {"pass": "PASS", "fail": "FAIL", "none": "NOT JUDGED"}[parity["outcome"]]
     head = f"{word} against {_cell(parity['reference'])} on {parity['samples']:,} samples"
     if parity["layers"]:
         head += f", {len(parity['layers'])} inner values on {parity['layer_samples']} of them"

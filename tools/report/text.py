@@ -34,7 +34,7 @@ def _parity(report: Report) -> str:
     parity = report["parity"]
     if not parity:
         return ""
-    word = verdict("pass" if parity["passed"] else "fail")
+    word = verdict(parity["outcome"]) if parity["outcome"] != "none" else "NOT JUDGED"
     lines = [f"parity {word} against {parity['reference']} on {parity['samples']:,} samples"]
     lines += [
         f"  {row['candidate']} ({row['engine']}) against {row['against']}: {row['reason']}"

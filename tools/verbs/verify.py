@@ -15,6 +15,8 @@ from .options import PATH, data_options, model_options, threads_option
 if TYPE_CHECKING:
     from ...export.parity_records import Candidate, ParityReport
 
+OUTCOMES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "none": ExitCode.NO_VERDICT}
+
 
 @click.command("verify")
 @click.argument("reference")
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 def command(
     call: Invocation, /, reference: str, candidates: tuple[Path, ...], **options: Any
 ) -> int:
-    """Compare files with the model they were made from, on real inputs; exit 1 if one departs.
+    """Compare files with the model they were made from, on real inputs; exit 1 if one departs, 3 if nothing was judged.
 
     REFERENCE is a zoo name, module:factory, or an ONNX or TFLite file; CANDIDATE an ONNX or TFLite file. Float files
     must agree within a relative tolerance, an int8 TFLite file with the int8 ONNX file of the same numbers within
@@ -63,6 +65,7 @@ def command(
         )
     from ...export.parity import verify
     from ...runtime.codec import to_json
+    from ..report.build import parity_outcome
 
     run, samples, label = _reference(reference, options)
     with call.progress() as progress:
@@ -74,10 +77,12 @@ def command(
             progress=progress,
             reference_label=label,
         )
-    document = {"schema": "edgepress-verify/1", **_finite(to_json(report)), "evidence": "host"}
+    proof = _finite(to_json(report))
+    outcome = parity_outcome(proof)
+    document = {"schema": "edgepress-verify/1", **proof, "outcome": outcome, "evidence": "host"}
     document["inputs"] = str(inputs_file) if inputs_file else f"{task}/{options['split']}"
-    call.give(document, "" if call.json else _text(report, document["inputs"]))
-    return ExitCode.OK if report.passed else ExitCode.FAILED
+    call.give(document, "" if call.json else _text(report, outcome, document["inputs"]))
+    return OUTCOMES[outcome]
 
 
 def _reference(reference: str, options: Mapping[str, Any]) -> tuple[Any, Sequence[Any], str]:
@@ -134,8 +139,9 @@ def _finite(value: Any) -> Any:
     return finite(value)
 
 
-def _text(report: ParityReport, inputs: str) -> str:
+def _text(report: ParityReport, outcome: str, inputs: str) -> str:
     from ..render import number, table, verdict
+    from ..report.build import NOTHING_JUDGED
 
     headers = ("file", "engine", "against", "output", "verdict", "top-1 same", "figures")
     rows = [
@@ -158,7 +164,9 @@ def _text(report: ParityReport, inputs: str) -> str:
         lines.append(f"{where}, {judged} judged, {len(failed)} failed")
     lines += [f"{name}: first departs at {layer}" for name, layer in sorted(report.departs.items())]
     lines += [f"note: {note}" for note in report.notes]
-    word = verdict("pass" if report.passed else "fail")
+    if outcome == "none":
+        lines.append(NOTHING_JUDGED)
+    word = "NO VERDICT" if outcome == "none" else verdict(outcome)
     lines.append(
         f"{word} against {report.reference} on {report.samples} samples of {inputs} (host)"
     )
