@@ -22,11 +22,15 @@ Inside a lowering function `(low, node)`:
     index = low.temporary(node, "pad", shape, like=name)       an unnamed intermediate tensor
     low.emit_result(node, "RESHAPE", [index, ...], order, {...})   emit the operator that makes output 0
     low.emit(node, "PAD", [...], [...], {...})                 emit any operator
+    low.reshape_into(node, index, made)                        RESHAPE (SQUEEZE to a scalar), chains joined
     low.alias(node.outputs[0], index, order)                   output shares an existing tensor
     raise low.unsupported(node, "what", "what to do")
 
 A layout-agnostic operator reads `natural`, writes the same order (`low.order_of(name)`). One that
-depends on the sequence of axes asks `ordered`. A logical axis a lies at `layout.physical_axis(order, a, rank)`.
+depends on the sequence of axes asks `ordered`. `operands.moved` reads an input of an operator that
+moves or selects values (constants under the node's parameters), `ops_elementwise.operand` one that is
+broadcast, `broadcast.emit_broadcast` emits within the ranks that engines broadcast.
+A logical axis a lies at `layout.physical_axis(order, a, rank)`.
 
 int8 rules. `emit` checks every operator against compress/quantization/rules.py: SAME operators must
 have equal parameters on all int8 tensors, FIXED ones the fixed output. Use
