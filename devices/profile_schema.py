@@ -65,7 +65,9 @@ def _load(data: bytes, where: str) -> tuple[Any, yaml.Node]:
 
 def _told(error: ValidationError, node: yaml.Node, where: str) -> InputError:
     """The first complaint with its place, line, and for an unknown key the nearest valid one."""
-    complaints = error.errors()  # a misspelt key is also missing under its right name: tell the misspelling
+    complaints = (
+        error.errors()
+    )  # a misspelt key is also missing under its right name: tell the misspelling
     first = min(complaints, key=lambda one: one["type"] != "extra_forbidden")
     place = tuple(part for part in first["loc"] if not _is_branch(part))
     spot = f"{where}:{_line(node, place)}"

@@ -73,7 +73,9 @@ def run_tool(
     if done.returncode != 0:
         said = " / ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-3:])
         raise ToolFailedError(
-            f"{doing} failed (exit code {done.returncode}): {said[:600]}", where=words[0]
+            f"{doing} failed (exit code {done.returncode}): {said[:600]}",
+            where=words[0],
+            hint="mend that and run again; what is done is kept",
         )
     return done.stdout
 

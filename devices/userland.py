@@ -190,7 +190,7 @@ class _PrivateApt:
             "APT::Architectures": "arm64",
             "APT::Install-Recommends": "false",
             "Acquire::Languages": "none",
-            "Debug::NoLocking": "1",
+            "APT::Update::Error-Mode": "any",
             "Dir::State": folder / "state",
             "Dir::State::status": folder / "dpkg/status",
             "Dir::Cache": folder / "cache",

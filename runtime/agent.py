@@ -53,7 +53,7 @@ def answer(options: argparse.Namespace) -> Answer:
     )
     marks = None
     if options.verb == "count":
-        marks = count_session(session, inputs, options.invokes)
+        marks = count_session(session, inputs)
         outputs = session.outputs()
     elif options.samples:
         runs = [session.run([value[index] for value in inputs]) for index in range(len(inputs[0]))]
@@ -85,7 +85,6 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--threads", type=int, default=1)
         verb.add_argument("--inputs", type=Path, help=".npz with one array per input")
         verb.add_argument("--outputs", type=Path, help="where the outputs go, as .npz")
-        verb.add_argument("--invokes", type=int, default=4, help="how many, between marks")
         verb.add_argument(
             "--samples",
             action="store_true",

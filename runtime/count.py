@@ -5,7 +5,6 @@ A mark is the closing of a descriptor number that cannot exist: it changes nothi
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 from dataclasses import dataclass
@@ -21,10 +20,17 @@ if TYPE_CHECKING:
 MARK_FIRST = 0x7E000000
 """Descriptor number of mark 0; mark n is n more."""
 
+MARKERS, INVOKES = 3, 4
+"""Marks in a row, then invokes with a mark after each.
+
+Seven in all: CPython rewrites a function (and a loop) to faster code at its eighth run, and a mark must cost the same
+alone and after an invoke. The first invoke packs weights and is larger; from the second on all are alike.
+"""
+
 
 @dataclass(frozen=True)
 class MarkedRun:
-    """`markers` marks in a row (their distance is what a mark itself costs), then one after each of `invokes`."""
+    """How many marks came in a row (their distance is what a mark costs), and after how many invokes."""
 
     markers: int
     invokes: int
@@ -32,16 +38,15 @@ class MarkedRun:
 
 def mark(number: int) -> None:
     """Make mark `number` visible."""
-    with contextlib.suppress(OSError):
+    # contextlib.suppress would cost half as much again, beside networks of 50,000 instructions
+    try:  # noqa: SIM105
         os.close(MARK_FIRST + number)
+    except OSError:
+        pass
 
 
-def count_session(
-    session: Session, inputs: Sequence[Array], invokes: int = 4, markers: int = 6
-) -> MarkedRun:
-    """Invoke with marks between, nothing else in between; the garbage collector is off.
-
-    The first intervals hold caches being filled, so whoever counts takes the last of each kind.
+def count_session(session: Session, inputs: Sequence[Array]) -> MarkedRun:
+    """Invoke with marks between and nothing else; the garbage collector is off. Once per process.
 
     Raises:
         InputError: the inputs do not fit or the engine cannot run them.
@@ -51,12 +56,12 @@ def count_session(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for number in range(markers):
+        for number in range(MARKERS):
             mark(number)
-        for number in range(markers, markers + invokes):
+        for number in range(MARKERS, MARKERS + INVOKES):
             invoke()
             mark(number)
     finally:
         if collecting:
             gc.enable()
-    return MarkedRun(markers, invokes)
+    return MarkedRun(MARKERS, INVOKES)

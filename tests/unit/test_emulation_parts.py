@@ -12,7 +12,7 @@ from edgepress.devices import userland
 from edgepress.devices.build_once import build_once
 from edgepress.devices.emulate_pi import open_board
 from edgepress.devices.emulated_board import build_prefix
-from edgepress.devices.instruction_counts import _same, kernels_that_ran, read_intervals
+from edgepress.devices.instruction_counts import _same, _stand_in, kernels_that_ran, read_intervals
 from edgepress.devices.profile import load_profile
 from edgepress.devices.qemu import Emulator
 from edgepress.runtime.errors import (
@@ -53,6 +53,13 @@ def test_missing_marks_are_told(text: str) -> None:
 def test_kernels_that_ran() -> None:
     values = {"instructions": 9.0, "instructions_dot": 4.0, "instructions_fmla": 0.0}
     assert kernels_that_ran(values) == ("int8 dot product (sdot, udot): 4 instructions",)
+
+
+def test_a_stand_in_is_told() -> None:
+    assert _stand_in(load_profile("pi5")) == ()
+    assert _stand_in(load_profile("w920")) == (
+        "counted on a cortex-a76, which stands in for the cortex-a55",
+    )
 
 
 def test_outputs_must_be_the_expected_ones() -> None:
