@@ -113,6 +113,9 @@ def _source(model: str, options: dict[str, Any]) -> tuple[ModelSource, bool]:
     source = with_name(source, options["name"])
     has_inputs = options["task"] is not None or options["calibration"] is not None
     if source.recipe.model_kind == "factory" and not has_inputs:
+        from ...compress.factory import load_factory
+
+        load_factory(model, Path.cwd(), source.allow_user_code)  # a name that is wrong comes first
         raise click.UsageError(
             "the shapes of the model's inputs are unknown: give --task NAME or --calibration FILE"
         )
