@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
 from edgepress.compress.quantization.qparams import QParams
