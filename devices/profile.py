@@ -186,14 +186,28 @@ def load_profile(name: str | Path) -> Profile:
         return read_profile(_read(Path(text)), text)
     known = {**_shipped(), **_users()}
     if text in known:
-        return read_profile(known[text](), f"{text}.yaml")
+        return _named(known[text], text)
     for candidate in known:
-        profile = read_profile(known[candidate](), f"{candidate}.yaml")
+        profile = _named(known[candidate], candidate)
         if text.lower() in profile.aliases:
             return profile
     near = difflib.get_close_matches(text, known, 1)
     nearest = f"the nearest name is {near[0]!r}; " if near else ""
     raise UsageError(f"no device is called {text!r}", hint=nearest + _listing())
+
+
+def _named(source: _Source, name: str) -> Profile:
+    """A profile found by the name of its file, which must be its own name: measurements carry it."""
+    from .profile_schema import read_profile
+
+    profile = read_profile(source(), f"{name}.yaml")
+    if profile.name != name:
+        raise InputError(
+            f"the file is called {name}.yaml and holds the profile {profile.name!r}",
+            where=str(source.path or source.resource),
+            hint=f"call the file {profile.name}.yaml, or the device {name}",
+        )
+    return profile
 
 
 def _listing() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgepress.devices import userland
+from edgepress.devices import tools_needed, userland
 from edgepress.devices.build_once import build_once
 from edgepress.devices.emulate_pi import open_board
 from edgepress.devices.emulated_board import build_prefix
@@ -184,6 +184,21 @@ def test_missing_programs_name_their_packages(
     monkeypatch.setattr(userland.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingToolError, match="no pip"):
         userland.build_site(tmp_path)
+
+
+def test_installing_needs_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apt = tmp_path / "apt-get"
+    apt.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    monkeypatch.setattr(tools_needed.os, "geteuid", lambda: 1000)
+    with pytest.raises(MissingToolError, match="needs root"):
+        tools_needed.install_packages(["qemu-user"])
+    assert not (tmp_path / "asked").exists()
+    monkeypatch.setattr(tools_needed.os, "geteuid", lambda: 0)
+    tools_needed.install_packages(["qemu-user"])
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked == ["update", "install -y --no-install-recommends qemu-user"]
 
 
 def test_profile_with_another_core_is_another_board(tmp_path: Path) -> None:

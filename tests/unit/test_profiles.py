@@ -139,6 +139,9 @@ def test_own_profile_by_path_and_in_the_data_folder(
     assert "mine" in profile_names() and load_profile("mine").title == "Mine"
     mine(folder, ("name: mine", "name: pi4"), ("title: Mine", "title: My own Pi"), name="pi4")
     assert load_profile("pi4").title == "My own Pi"
+    mine(folder, name="other")
+    with pytest.raises(InputError, match="holds the profile 'mine'"):
+        load_profile("other")
 
 
 @pytest.mark.parametrize(
