@@ -35,7 +35,7 @@ PACKAGES = (
 
 OWN_SOURCE = (
     *("runtime", "devices", "compress", "export", "tools/steps"),
-    *("tools/inputs.py", "tools/plan.py", "tools/scoring.py"),
+    *("tools/inputs.py", "tools/samples.py", "tools/plan.py", "tools/scoring.py"),
 )
 """Folders and files of ours whose code decides what a step computes."""
 

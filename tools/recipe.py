@@ -18,8 +18,9 @@ from typing import Any
 
 from ..compress.passes import PASSES
 from ..runtime.errors import InputError, UsageError
+from .recipe_models import recipe_json_schema
 from .recipe_records import DATA_PREFIX, PassStep, Recipe
-from .recipe_schema import recipe_json_schema, recipe_of
+from .recipe_schema import recipe_of
 from .recipe_yaml import Document, Place, read_document, read_scalar, write_document
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What a recipe says, as frozen records. Plain values only; the border is recipe.py, the schema recipe_schema.py.
+"""What a recipe says, as frozen records. Plain values only; the border is recipe.py, the models recipe_models.py.
 
 A path is as written: absolute, relative to the folder of the recipe, or "data:PATH" below the data folder
 (`--data`, `EDGEPRESS_DATA`). A loaded recipe holds absolute or "data:" paths only.

@@ -2,9 +2,10 @@
 
     python -m edgepress.tools.bench.kill_study --kills 20 --json kills.json
 
-SIGKILL leaves no time to clean up. The moments are spread over what is left of the run, mid-epoch and mid-write
-included: every life of the run ends after a random time, and the last one is left in peace. Exit code 1 if a single
-byte differs. Uses the bundled watch recordings; nothing is cached.
+SIGKILL leaves no time to clean up. Half of the moments are spread over the time that the undisturbed run took, half
+over its steps, however short, so that every state of a run is hit, mid-epoch and mid-write included. Each life of
+the run is killed at the next moment, the last one is left in peace. Exit code 1 if a single byte differs. Uses the
+bundled watch recordings; nothing is cached.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ...runtime.codec import to_json
 from ...runtime.files import TEMPORARY_SUFFIX, sha256_file, write_text
@@ -28,6 +28,14 @@ from ...runtime.files import TEMPORARY_SUFFIX, sha256_file, write_text
 RECIPE = "watch-har"
 SETTINGS = ("task=watch-har-subset", "threads=1", "profile=null")
 PROGRAM = "from edgepress.tools.cli import main; main()"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When to kill: so many seconds of work after a step has begun."""
+
+    step: str
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -54,11 +62,15 @@ class Study:
 
 def study(kills: int, seed: int, settings: tuple[str, ...], folder: Path) -> Study:
     """Run undisturbed, run killed, compare."""
-    start = time.monotonic()
     _finish(folder / "undisturbed", settings)
-    whole = time.monotonic() - start
-    chance = random.Random(seed)
-    found = [_life(folder / "killed", settings, chance, whole, kills) for _ in range(kills)]
+    steps = timeline(folder / "undisturbed")
+    whole = sum(seconds for _, seconds in steps)
+    found, before = [], Moment("", 0.0)
+    for moment in moments(steps, kills, random.Random(seed)):
+        same = moment.step == before.step
+        wait = moment.seconds - before.seconds if same else moment.seconds
+        found.append(_life(folder / "killed", settings, Moment(moment.step, wait)))
+        before = moment
     _finish(folder / "killed", settings)
     right, mine = (_hashes(folder / name) for name in ("undisturbed", "killed"))
     names = sorted(set(right) | set(mine))
@@ -87,18 +99,34 @@ def _finish(out: Path, settings: tuple[str, ...]) -> None:
         raise SystemExit(f"the run ended with {process.returncode}, not by a kill")
 
 
-def _life(
-    out: Path, settings: tuple[str, ...], chance: random.Random, whole: float, kills: int
-) -> Kill:
-    """One start and its end. Time counts from the first sign of work, so that imports are not all that is killed."""
-    before = _state(out)
+def timeline(out: Path) -> list[tuple[str, float]]:
+    """(step, seconds) of a finished run, by the times of its records; the report is the last."""
+    times = [(p.parent.name, p.stat().st_mtime) for p in sorted(out.glob("steps/*/step.json"))]
+    times.append(("report", (out / "report.html").stat().st_mtime))
+    starts = [(out / "recipe.yaml").stat().st_mtime, *(end for _, end in times)]
+    return [
+        (name, max(end - start, 0.0)) for (name, end), start in zip(times, starts, strict=False)
+    ]
+
+
+def moments(steps: list[tuple[str, float]], count: int, chance: random.Random) -> list[Moment]:
+    """Random moments in the order of the run."""
+    found: list[tuple[int, float]] = []
+    for number in range(count):
+        weights = [seconds for _, seconds in steps] if number % 2 else [1.0] * len(steps)
+        index = chance.choices(range(len(steps)), weights)[0]
+        found.append((index, chance.uniform(0.0, steps[index][1])))
+    return [Moment(steps[index][0], seconds) for index, seconds in sorted(found)]
+
+
+def _life(out: Path, settings: tuple[str, ...], moment: Moment) -> Kill:
+    """One start and its end, at the moment given; at once if the step is over already."""
     process, began = _start(out, settings), time.monotonic()
-    while process.poll() is None and _state(out) == before and time.monotonic() - began < whole:
+    while process.poll() is None and not _reached(out, moment.step):
         time.sleep(0.002)
-    limit = chance.uniform(0.0, 2.5 * whole / kills)
     working = time.monotonic()
-    while process.poll() is None and time.monotonic() - working < limit:
-        time.sleep(0.001)
+    while process.poll() is None and time.monotonic() - working < moment.seconds:
+        time.sleep(0.0005)
     process.send_signal(signal.SIGKILL)
     process.wait()
     return Kill(
@@ -108,9 +136,11 @@ def _life(
     )
 
 
-def _state(out: Path) -> Any:
-    """Changes when the run writes anything."""
-    return {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.exists()}
+def _reached(out: Path, step: str) -> bool:
+    """The step has begun in this life, or is over."""
+    if step == "report":
+        return (out / "verdicts.json").exists() and not any(out.glob("steps/*/begun"))
+    return any((out / "steps" / step / name).exists() for name in ("begun", "step.json"))
 
 
 def _working_on(out: Path) -> str:

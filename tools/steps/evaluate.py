@@ -13,7 +13,7 @@ from ...compress.evaluation import score_outputs
 from ...compress.receipt import Receipt, Score
 from ...compress.task import Array, Split, Task
 from ...runtime.session import open_session
-from ..inputs import usable_engines
+from ..engines import usable_engines
 from ..recipe import recipe_values
 from ..recipe_records import EvaluateOptions
 from ..run_folder import write_json

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...compress.receipt import Receipt
-from ..inputs import usable_engines
+from ..engines import usable_engines
 from ..manifest import host_facts
 from ..recipe import recipe_values
 from ..recipe_records import ProfileOptions

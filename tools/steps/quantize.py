@@ -34,10 +34,11 @@ class QuantizeStep(Step):
         self.options = options
 
     def key_facts(self, inputs: Inputs) -> Mapping[str, Any]:
-        """Every option and the data."""
+        """Every option, the data, and whether inputs and outputs are quantized."""
         hashes = inputs.hashes
         return {
             "options": recipe_values(self.options),
+            "io": inputs.recipe.export.io,
             "inputs": {k: hashes.get(k) for k in ("task", "calibration")},
         }
 
@@ -50,6 +51,7 @@ class QuantizeStep(Step):
         from ...compress.quantization.plan import PtqConfig, plan
         from ...export.onnx import hub as hubs
         from ...export.onnx import qdq
+        from ...export.onnx.decompose import decompose
 
         start = time.perf_counter()
         hub = hubs.load(place.taken["float_hub"])
@@ -59,8 +61,9 @@ class QuantizeStep(Step):
                 where=place.recipe.model,
                 hint="remove `quantize` from the passes; the file is exported with the scales it has",
             )
+        hub = decompose(hub, for_int8=True)  # recurrent layers are int8 only once they are unrolled
         samples = place.inputs.calibration_samples(self.options.calibration_samples)
-        config = ptq_config(PtqConfig, self.options)
+        config = ptq_config(PtqConfig, self.options, place.recipe.export.io)
         config, notes = self._observer(hub, samples, config, place)
         made = plan(hub, samples, config, place.progress)
         quantized = qdq.apply(hub, made)
@@ -122,12 +125,12 @@ class QuantizeStep(Step):
         return dataclasses.replace(receipt, notes=(receipt.saving_note(), *receipt.notes))
 
 
-def ptq_config(record: type[Any], options: QuantizeOptions) -> Any:
+def ptq_config(record: type[Any], options: QuantizeOptions, io: str) -> Any:
     """The planner's settings from the recipe."""
     names = {f.name for f in dataclasses.fields(record)}
     given = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
     settings = {name: value for name, value in given.items() if name in names}
-    return record(**settings)
+    return record(**settings, io=io)
 
 
 def plan_summary(plan: QuantPlan) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...compress.receipt import Receipt
 from ...runtime.engines import engines_for
-from ..inputs import usable_engines
+from ..engines import usable_engines
 from ..recipe import recipe_values
 from ..recipe_records import VerifyOptions
 from ..run_folder import write_json

@@ -89,7 +89,7 @@ def _jobs(files: Sequence[Path], engines: Sequence[str]) -> list[tuple[Path, str
     """(file, engine): every file in each engine asked for that runs its format."""
     from ...runtime.artifact import detect_format, read_model_bytes
     from ...runtime.engines import engines_for, find_engine
-    from ..inputs import usable_engines
+    from ..engines import usable_engines
 
     for name in engines:
         find_engine(name)

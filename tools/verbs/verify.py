@@ -118,7 +118,7 @@ def _candidates(paths: Sequence[Path], engines: Sequence[str]) -> list[Candidate
     from ...export.parity_records import Candidate
     from ...runtime.artifact import detect_format, read_model_bytes
     from ...runtime.engines import engines_for
-    from ..inputs import usable_engines
+    from ..engines import usable_engines
 
     formats = {path: detect_format(read_model_bytes(path), str(path)) for path in paths}
     found = []
