@@ -62,6 +62,13 @@ def _cast(graph: Graph, node: Node) -> bool:
     return graph.dtype(node.inputs[0]) == node.get("to")
 
 
+def _slices_nothing(graph: Graph, node: Node) -> bool:
+    """A slice of the same shape that does not turn an axis around (as torch.flip does)."""
+    steps = graph.constants.get(node.input(4))
+    forward = not node.input(4) or (steps is not None and bool((steps > 0).all()))
+    return forward and _same_shape(graph, node)
+
+
 def _cast_like(graph: Graph, node: Node) -> bool:
     dtype = graph.dtype(node.inputs[0])
     return dtype is not None and dtype == graph.dtype(node.inputs[1])
@@ -108,7 +115,7 @@ _IDENTITY: dict[str, Callable[[Graph, Node], bool]] = {
     "Flatten": _same_shape,
     "Expand": _same_shape,
     "Tile": _same_shape,
-    "Slice": _same_shape,
+    "Slice": _slices_nothing,
     "Pad": _pad,
     "Concat": _one_input,
     "Sum": _one_input,

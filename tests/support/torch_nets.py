@@ -142,7 +142,7 @@ class Recurrent(nn.Module):
 
 
 class Pieces(nn.Module):
-    """Pixel shuffle and unshuffle, group and instance normalisation, roll, comparison, where, stack, soft argmax."""
+    """Pixel shuffle and unshuffle, group and instance normalisation, roll, flip, comparison, where, stack."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class Pieces(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.silu(self.group(self.a(x)))
         x = torch.where(x > 0.1, x, x.abs() * 0.5)
-        x = self.instance(torch.roll(x, 1, dims=2))
+        x = self.instance(torch.roll(x, 1, dims=2)).flip(3)
         x = F.pixel_unshuffle(F.pixel_shuffle(self.b(x), 2), 2)
         x = F.pad(self.c(x), (2, 1, 0, 1), mode="replicate")
         pair = torch.stack([x.amax((2, 3)), x.amin((2, 3)), x.std((2, 3))], 1)
