@@ -11,6 +11,7 @@ bundled watch recordings; nothing is cached.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -64,7 +65,6 @@ def study(kills: int, seed: int, settings: tuple[str, ...], folder: Path) -> Stu
     """Run undisturbed, run killed, compare."""
     _finish(folder / "undisturbed", settings)
     steps = timeline(folder / "undisturbed")
-    whole = sum(seconds for _, seconds in steps)
     found, before = [], Moment("", 0.0)
     for moment in moments(steps, kills, random.Random(seed)):
         same = moment.step == before.step
@@ -78,7 +78,7 @@ def study(kills: int, seed: int, settings: tuple[str, ...], folder: Path) -> Stu
         recipe=RECIPE,
         settings=settings,
         seed=seed,
-        undisturbed_seconds=whole,
+        undisturbed_seconds=sum(seconds for _, seconds in steps),
         kills=tuple(found),
         compared=right,
         differing=tuple(name for name in names if right.get(name) != mine.get(name)),
@@ -121,8 +121,9 @@ def moments(steps: list[tuple[str, float]], count: int, chance: random.Random) -
 
 def _life(out: Path, settings: tuple[str, ...], moment: Moment) -> Kill:
     """One start and its end, at the moment given; at once if the step is over already."""
+    before = _times(out)
     process, began = _start(out, settings), time.monotonic()
-    while process.poll() is None and not _reached(out, moment.step):
+    while process.poll() is None and not _reached(out, moment.step, before):
         time.sleep(0.002)
     working = time.monotonic()
     while process.poll() is None and time.monotonic() - working < moment.seconds:
@@ -136,11 +137,23 @@ def _life(out: Path, settings: tuple[str, ...], moment: Moment) -> Kill:
     )
 
 
-def _reached(out: Path, step: str) -> bool:
+def _times(out: Path) -> dict[Path, int]:
+    """When each of the files that tell how far a run is was written."""
+    paths = [out / "verdicts.json", *out.glob("steps/*/begun"), *out.glob("steps/*/step.json")]
+    return {path: path.stat().st_mtime_ns for path in paths if path.exists()}
+
+
+def _reached(out: Path, step: str, before: dict[Path, int]) -> bool:
     """The step has begun in this life, or is over."""
-    if step == "report":
-        return (out / "verdicts.json").exists() and not any(out.glob("steps/*/begun"))
-    return any((out / "steps" / step / name).exists() for name in ("begun", "step.json"))
+    with contextlib.suppress(FileNotFoundError):  # a file went between listing and looking
+        now = _times(out)
+        if step == "report":
+            verdicts = out / "verdicts.json"
+            open_steps = [path for path in now if path.name == "begun"]
+            return verdicts in now and now[verdicts] != before.get(verdicts) and not open_steps
+        begun, done = (out / "steps" / step / name for name in ("begun", "step.json"))
+        return done in now or (begun in now and now[begun] != before.get(begun))
+    return False
 
 
 def _working_on(out: Path) -> str:
