@@ -80,6 +80,7 @@ WORDS = {
         c85f7c20 ldxr x0, [x1]
         c8dffc20 ldar x0, [x1]
         d9400020 ldapur x0, [x1]
+        99800020 ldapursw x0, [x1]
         f9800000 prfm pldl1keep, [x0]""",
     "store": """
         f9000020 str x0, [x1]
