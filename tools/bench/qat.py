@@ -42,24 +42,28 @@ class Case:
 
 
 _IMAGE_FLOAT = TrainConfig(
-    epochs=20, learning_rate=4e-3, weight_decay=0.02, warmup_epochs=1, threads=2
+    epochs=20, learning_rate=4e-3, weight_decay=0.02, warmup_epochs=1, threads=1
 )
-_IMAGE_QAT = TrainConfig(epochs=1, learning_rate=1e-4, weight_decay=0.0, threads=2, augment=False)
+_IMAGE_QAT = TrainConfig(epochs=1, learning_rate=1e-4, weight_decay=0.0, threads=1, augment=False)
 CASES = {
     "resnet20": Case("cifar10", ("test", "test_jpeg"), _IMAGE_FLOAT, _IMAGE_QAT, {}, (0.0, 255.0)),
     "mobilenet_v1_025": Case(
         "cifar10",
         ("test", "test_holdout"),
-        _IMAGE_FLOAT,
-        TrainConfig(epochs=2, learning_rate=4e-4, weight_decay=0.0, threads=2),
+        TrainConfig(
+            epochs=6, learning_rate=5e-3, weight_decay=0.02, schedule="one-cycle", threads=1
+        ),
+        TrainConfig(epochs=1, learning_rate=5e-4, weight_decay=0.0, threads=1),
         {"classes": 10, "stem_stride": 1},
         (0.0, 255.0),
     ),
     "har_cnn": Case(
         "watch-har",
         ("test",),
-        TrainConfig(epochs=20, learning_rate=2e-3, batch_size=256, weight_decay=0.01, threads=2),
-        TrainConfig(epochs=4, learning_rate=2e-4, batch_size=256, weight_decay=0.0, threads=2),
+        TrainConfig(
+            epochs=20, learning_rate=3e-3, weight_decay=0.01, label_smoothing=0.1, threads=1
+        ),
+        TrainConfig(epochs=4, learning_rate=2e-4, weight_decay=0.0, threads=1),
     ),
 }
 
