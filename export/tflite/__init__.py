@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.artifact import METADATA_KEY, FileMetadata
@@ -11,7 +11,22 @@ from ...runtime.artifact import METADATA_KEY, FileMetadata
 if TYPE_CHECKING:
     from .lower import Function
 
-__all__ = ["to_tflite"]
+__all__ = ["Converted", "convert", "to_tflite"]
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A TFLite file and what its reader should know.
+
+    Attributes:
+        data: the file's bytes.
+        extra_quantize: (tensor, reason) of every QUANTIZE that no operator of the hub asks for.
+        notes: (tensor, remark) of other decisions.
+    """
+
+    data: bytes
+    extra_quantize: tuple[tuple[str, str], ...]
+    notes: tuple[tuple[str, str], ...]
 
 
 def to_tflite(
@@ -24,7 +39,29 @@ def to_tflite(
     fc_granularity: str = "channel",
     custom: Mapping[tuple[str, str], Function] | None = None,
 ) -> bytes:
-    """The TFLite file of a hub model (onnx.ModelProto; never changed). Same hub, same bytes.
+    """The TFLite file of a hub model: `convert` without the remarks."""
+    return convert(
+        hub,
+        precision=precision,
+        io=io,
+        io_layout=io_layout,
+        metadata=metadata,
+        fc_granularity=fc_granularity,
+        custom=custom,
+    ).data
+
+
+def convert(
+    hub: Any,
+    *,
+    precision: str = "auto",
+    io: str = "int8",
+    io_layout: str = "nhwc",
+    metadata: FileMetadata | None = None,
+    fc_granularity: str = "channel",
+    custom: Mapping[tuple[str, str], Function] | None = None,
+) -> Converted:
+    """Convert a hub model (onnx.ModelProto; never changed). Same hub, same bytes.
 
     Arguments and errors are those of `lower.lower`; `metadata` goes into the file as JSON, with
     the precision and the input layouts that were made. Layouts of outputs with more than two axes
@@ -52,4 +89,4 @@ def to_tflite(
             extra=extra,
         )
         lowered.model.metadata[METADATA_KEY] = written.dumps().encode()
-    return write(lowered.model)
+    return Converted(write(lowered.model), lowered.extra_quantize, lowered.notes)

@@ -240,7 +240,7 @@ def test_a_failed_proof_names_the_layer_measures_nothing_and_is_reported(
 
     right = export.file_bytes
 
-    def wrong(model: Any, precision: str, fmt: str, *rest: Any) -> bytes:
+    def wrong(model: Any, precision: str, fmt: str, *rest: Any) -> tuple[bytes, tuple[str, ...]]:
         if (precision, fmt) == ("float32", "tflite"):
             model = onnx.ModelProto.FromString(model.SerializeToString())
             weight = next(t for t in model.graph.initializer if len(t.dims) == 4)

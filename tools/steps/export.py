@@ -87,7 +87,9 @@ class ExportStep(Step):
             for fmt in sorted(recipe.export.formats):
                 path = place.shared(f"artifacts/{artifact_name(recipe.name, precision, fmt)}")
                 metadata = metadata_for(model, place, precision, source)
-                write_bytes(path, file_bytes(model, precision, fmt, recipe, metadata))
+                data, remarks = file_bytes(model, precision, fmt, recipe, metadata)
+                notes += [f"{path.name}: {remark}" for remark in remarks]
+                write_bytes(path, data)
                 size = path.stat().st_size
                 rows.append(Exported(path.name, precision, fmt, sha256_file(path), size))
                 place.progress.advance()
@@ -150,17 +152,20 @@ def model_for(precision: str, loaded: Mapping[str, Any], recipe: Recipe) -> Any:
 
 def file_bytes(
     model: Any, precision: str, fmt: str, recipe: Recipe, metadata: FileMetadata
-) -> bytes:
-    """Content of one file. The TFLite writer stores weights by itself, ONNX takes another graph for it."""
+) -> tuple[bytes, tuple[str, ...]]:
+    """Content of one file, and why it holds a QUANTIZE that the model does not ask for.
+
+    The TFLite writer stores weights by itself, ONNX takes another graph for it.
+    """
     if fmt == "onnx":
         from ...export.onnx.metadata import write_metadata
 
         stored = write_metadata(stored_as(precision, model), metadata)
         written: bytes = stored.SerializeToString(deterministic=True)
-        return written
-    from ...export.tflite import to_tflite
+        return written, ()
+    from ...export.tflite import convert
 
-    return to_tflite(
+    made = convert(
         model,
         precision=precision,
         io=recipe.export.io,
@@ -168,6 +173,7 @@ def file_bytes(
         metadata=metadata,
         fc_granularity=fc_granularity(recipe),
     )
+    return made.data, tuple(f"QUANTIZE at {name}: {why}" for name, why in made.extra_quantize)
 
 
 def stored_as(precision: str, model: Any) -> Any:
