@@ -18,6 +18,7 @@ from ..runtime.artifact import Normalisation, detect_format, read_model_bytes
 from ..runtime.errors import InputError, UsageError
 from .onnx.intake import parse
 from .onnx.metadata import read_metadata
+from .parity_depth import accept_added_rounding
 from .parity_distance import Agreement, Array, Gauge
 from .parity_layers import OnnxValues, compare_layers
 from .parity_onnx import OnnxSubject
@@ -126,6 +127,7 @@ def verify(
     if layers:
         few = samples[: max(layer_samples, 1)]
         report = _with_layers(report, base, subjects, few, layer_reference, limits, progress)
+        report = accept_added_rounding(report, limits)
     outcomes = [row.outcome for row in report.outputs] + [row.outcome for row in report.layers]
     failed = Outcome.FAIL in outcomes
     return replace(report, passed=not failed)
@@ -333,6 +335,8 @@ def _with_layers(
     if progress:
         progress.stage("compare layers", len(subjects))
     layers, notes, departs = list(report.layers), list(report.notes), dict(report.departs)
+    opened = [base.model, *(subject.opened for subject in subjects)]
+    graphs = [one.model for one in opened if isinstance(one, OnnxSubject)]
     for subject in subjects:
         right, rule = _layer_reference(subject, subjects, base, given)
         if progress:
@@ -342,7 +346,7 @@ def _with_layers(
         values = (
             OnnxValues(subject.opened)
             if isinstance(subject.opened, OnnxSubject)
-            else TfliteValues(subject.opened)
+            else TfliteValues(subject.opened, graphs, subject.precision)
         )
         found = compare_layers(
             values, right, samples, rule, limits, (subject.label, subject.engine)

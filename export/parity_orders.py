@@ -83,13 +83,13 @@ def axis_orders(
 
     Args:
         model: the parsed file (`runtime.tflite_schema.TfliteModel`).
-        known: orders the lowering told.
+        known: orders the lowering told; those that do not fit a shape are passed over.
     """
     subgraph = model.subgraphs[0]
     tensors = {tensor.index: tensor for tensor in subgraph.tensors}
     found: dict[str, Order] = {}
     for tensor in subgraph.tensors:
-        if tensor.name in known:
+        if tensor.name in known and _describes(known[tensor.name], shapes, tensor):
             found[tensor.name] = tuple(known[tensor.name])
         elif tensor.name in shapes:
             fitting = fitting_orders(shapes[tensor.name], tensor.shape)
@@ -98,7 +98,7 @@ def axis_orders(
     _from_kernels(subgraph, tensors, shapes, found)
     while _carried(subgraph, tensors, shapes, found):
         pass
-    for name in _mixed(subgraph, tensors, shapes, found, known):
+    for name in _mixed(subgraph, tensors, shapes, found):
         found.pop(name, None)
     return found
 
@@ -112,6 +112,14 @@ def fitting_orders(shape: tuple[int, ...], physical: tuple[int, ...]) -> list[Or
     if rank == 3:
         choices += [(0, NEW, 2, 1), (0, NEW, 1, 2)]
     return [o for o in choices if tuple(1 if a == NEW else shape[a] for a in o) == tuple(physical)]
+
+
+def _describes(order: Order, shapes: Mapping[str, tuple[int, ...]], tensor: Any) -> bool:
+    """Whether a tensor of an ONNX value, its axes in this order, has the shape it has in the file."""
+    shape = shapes.get(tensor.name)
+    if shape is None or max(order, default=NEW) >= len(shape):
+        return False
+    return tuple(1 if axis == NEW else shape[axis] for axis in order) == tuple(tensor.shape)
 
 
 def _distinct(shape: tuple[int, ...], orders: list[Order]) -> set[Order]:
@@ -165,7 +173,6 @@ def _mixed(
     tensors: Any,
     shapes: Mapping[str, Any],
     found: dict[str, Order],
-    known: Mapping[str, Order],
 ) -> set[str]:
     """Tensors that no order of axes describes: channels-last memory flattened as it lies.
 
@@ -177,7 +184,7 @@ def _mixed(
         source, target = (
             tensors.get(i[0]) if i else None for i in (operator.inputs, operator.outputs)
         )
-        if source is None or target is None or target.name in known:
+        if source is None or target is None:
             continue
         if operator.name in _CARRIERS and source.name in mixed:
             mixed.add(target.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from ..runtime.artifact import read_model_bytes
 from .parity_distance import Array
 from .parity_layers import layer_names
+from .parity_lowering import orders_by_lowering
 from .parity_onnx import OnnxSubject
 from .parity_orders import Order, axis_orders, to_logical
 
@@ -59,9 +60,18 @@ class TfliteSubject:
             names[i]: operator.name for operator in subgraph.operators for i in operator.outputs
         }
 
-    def orders(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Order]:
-        """Axis orders of the tensors named in `shapes`, as far as they are certain."""
-        return axis_orders(self.model, shapes, self.known)
+    def orders(
+        self, shapes: Mapping[str, tuple[int, ...]], models: Iterable[Any], precision: str
+    ) -> dict[str, Order]:
+        """Axis orders of the tensors named in `shapes`, as far as they are certain.
+
+        What shapes and kernels leave open is asked of the lowering of `models`, from which the file may come.
+        """
+        found = axis_orders(self.model, shapes, self.known)
+        if found.keys() >= shapes.keys() or self.known:
+            return found
+        self.known = orders_by_lowering(self.model, models, precision)
+        return axis_orders(self.model, shapes, self.known) if self.known else found
 
     def inner(
         self,
@@ -87,10 +97,15 @@ class TfliteSubject:
 
 
 class TfliteValues:
-    """Inner values of a TFLite candidate, for the comparison layer by layer."""
+    """Inner values of a TFLite candidate, for the comparison layer by layer.
 
-    def __init__(self, subject: TfliteSubject):
+    `models` are ONNX models it may have been made from, `precision` is the precision it was made with.
+    """
+
+    def __init__(self, subject: TfliteSubject, models: Iterable[Any] = (), precision: str = "auto"):
         self.subject = subject
+        self.models = tuple(models)
+        self.precision = precision
         self._operators = subject.operators()
         self._orders: dict[str, Order] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
@@ -99,7 +114,8 @@ class TfliteValues:
         """Tensors that have a name, a size and a certain axis order in common with an ONNX value."""
         wanted = [name for name in layer_names(reference) if name in self.subject.tensors]
         shapes = {name: reference.shapes[name] for name in wanted if name in reference.shapes}
-        orders = self.subject.orders(shapes)
+        models = (reference.model, *self.models)
+        orders = self.subject.orders(shapes, models, self.precision)
         names, notes = [], []
         for name in wanted:
             tensor = self.subject.tensors[name]
