@@ -1,4 +1,4 @@
-"""The parity proof of int8 files with float parts: correct files pass, a wrong normalisation is named, also by command."""
+"""The parity proof of int8 files with float parts: correct files pass, a wrong normalisation is named."""
 
 from __future__ import annotations
 
