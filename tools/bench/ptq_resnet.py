@@ -3,7 +3,7 @@
     python -m edgepress.tools.bench.ptq_resnet --data DATA [--network resnet20 resnet32] [--json FILE]
 
 DATA holds cifar10/ and models/cifar10_resnet/. 512 calibration samples of the training images decide everything: the
-observer is chosen on them alone (half observes, half judges). The two test parts are looked at once, at the end: the
+observer, and whether the input's normalisation is folded (half observes, half judges). The two test parts are looked at once, at the end: the
 1,000 exact images, and 4,500 JPEG images that are about 11 points harder. Exit code 1 if a limit is missed.
 """
 
@@ -30,6 +30,7 @@ NETWORKS = ("resnet20", "resnet32")
 FLOAT_RIGHT = {"resnet20": 915, "resnet32": 928}
 """Of the 1,000 exact images, as the weights' origin has it."""
 CALIBRATION_SAMPLES = 512
+PIXELS = (0.0, 255.0)
 FORMS = {
     "float.onnx": ("onnxruntime",),
     "int8.onnx": ("onnxruntime",),
@@ -122,10 +123,12 @@ def make_files(
     samples = batches_of_one(task.load("calibration").inputs, CALIBRATION_SAMPLES)
     progress, clock = make_progress(), [time.perf_counter()]
     observer, table = choose_observer(hub, samples, PtqConfig(), progress)
+    config = PtqConfig(observer=observer, bias_correction=True)
     clock.append(time.perf_counter())
-    made = plan(hub, samples, PtqConfig(observer=observer, bias_correction=True), progress)
+    form, forms = better_form(hub, samples, config, progress)
     clock.append(time.perf_counter())
-    quantized = apply(hub, made)
+    quantized = apply(form, plan(form, samples, config, progress))
+    clock.append(time.perf_counter())
     files = {
         "float.onnx": hubs.save(hub, folder / "float.onnx"),
         "int8.onnx": hubs.save(quantized, folder / "int8.onnx"),
@@ -135,8 +138,30 @@ def make_files(
         files[form].write_bytes(to_tflite(model, metadata=hubs.read_metadata(model)))
     theirs = "onnxruntime's quantizer.onnx"
     files[theirs] = quantize_with_onnxruntime(files["float.onnx"], samples, folder / "ort.onnx")
-    seconds = dict(zip(("choose", "plan"), np.diff(clock).round(1).tolist(), strict=True))
-    return files, table, seconds
+    seconds = dict(zip(("observer", "form", "plan"), np.diff(clock).round(1).tolist(), strict=True))
+    return files, (*table, *forms), seconds
+
+
+def better_form(
+    hub: Any, samples: list[Any], config: Any, progress: Any
+) -> tuple[Any, tuple[LayerRow, ...]]:
+    """The hub with its normalisation as a layer, or folded: which errs less on the judging half of the samples."""
+    from ...compress.quantization.choose import halves, outputs_of, plan_error
+    from ...compress.quantization.plan import Draft, plan
+    from ...export.onnx.raw_input import absorb_normalisation
+
+    seen, judging = halves(samples)
+    expected = outputs_of(hub, [tuple(a.astype(np.float32) for a in s) for s in judging])
+    forms = {"normalisation as a layer": hub, "folded": absorb_normalisation(hub, PIXELS)}
+    rows = []
+    for name, form in forms.items():
+        draft = Draft.of(form, judging, config)
+        error = plan_error(
+            draft, plan(form, seen, config, progress), draft.samples, expected, progress
+        )
+        rows.append(LayerRow(name, "form", error.values(), "with corrected biases"))
+    best = max(rows, key=lambda row: row.values["sqnr_db"])
+    return forms[best.name], tuple(rows)
 
 
 def float_hub(name: str, task: Task, data: Path) -> Any:
@@ -200,7 +225,7 @@ def render(result: dict[str, Any]) -> str:
     """The tables of one network."""
     lines = [f"{result['network']}: {CALIBRATION_SAMPLES} calibration samples (training images)"]
     lines += [
-        f"  observer {row['name']:15} {row['values']['sqnr_db']:6.2f} dB   {row['note']}"
+        f"  {row['operator']:8} {row['name']:24} {row['values']['sqnr_db']:6.2f} dB   {row['note']}"
         for row in result["observers"]
     ]
     for row in result["rows"]:
