@@ -3,8 +3,9 @@
     python -m edgepress.tools.bench.ptq_resnet --data DATA [--network resnet20 resnet32] [--json FILE]
 
 DATA holds cifar10/ and models/cifar10_resnet/. 512 calibration samples of the training images decide everything: the
-observer, and whether the input's normalisation is folded (half observes, half judges). The two test parts are looked at once, at the end: the
-1,000 exact images, and 4,500 JPEG images that are about 11 points harder. Exit code 1 if a limit is missed.
+observer, and whether the input's normalisation is folded (half of them observe, half judge). The two test parts are
+looked at once, at the end: the 1,000 exact images, and 4,500 JPEG images that are about 11 points harder. Exit code 1
+if a limit is missed.
 """
 
 from __future__ import annotations
