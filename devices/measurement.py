@@ -41,7 +41,11 @@ METRIC_UNITS = {
     "macs": "",
     "binary_macs": "",
     "bit_operations": "",
+    "vela_cycles": "",
+    "vela_sram_bytes": "B",
     "accuracy": "%",
+    "power_mw": "mW",
+    "energy_mj": "mJ",
 }
 """The one vocabulary of metrics and their units. Add here, use everywhere."""
 
@@ -52,7 +56,7 @@ class Measurement:
 
     `values` and `samples` are keyed by the names of `METRIC_UNITS`; `samples` holds the raw series
     (ms for latencies, one list per process). `conditions` are free-form facts (load average,
-    governor, ...) before and after.
+    governor, ...) before and after. `invalid` says why the values must not be judged: throttled, another clock, ...
     """
 
     artifact_sha256: str
@@ -67,6 +71,7 @@ class Measurement:
     conditions_before: dict[str, str] = field(default_factory=dict)
     conditions_after: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    invalid: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.values) - set(METRIC_UNITS))

@@ -29,6 +29,7 @@ VERBS = {
     "export": "Write ONNX and TFLite files of a model.",
     "verify": "Prove that files compute what the model computes.",
     "profile": "Measure latency and memory of files on this machine.",
+    "gate": "Fail when a file got slower, bigger or worse than allowed.",
     "report": "Show or rewrite the report of a run folder.",
     "inspect": "Show the layers, sizes and tensors of any ONNX or TFLite file.",
     "lint": "Check a TFLite file against the int8 rules and engine versions.",

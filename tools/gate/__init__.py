@@ -1,0 +1,1 @@
+"""Gates: numbers of files against budgets and baselines, verdicts with reasons, reports for CI."""
