@@ -7,21 +7,29 @@ quantization itself costs against the float model is reported, not judged: that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..runtime.artifact import Normalisation, detect_format, read_model_bytes
-from ..runtime.errors import InputError, UsageError
-from .onnx.intake import parse
-from .onnx.metadata import read_metadata
+from ..runtime.errors import InputError
 from .parity_depth import accept_added_rounding
 from .parity_distance import Agreement, Array, Gauge
 from .parity_layers import OnnxValues, compare_layers
 from .parity_onnx import OnnxSubject
+from .parity_open import (
+    Base,
+    Reference,
+    Sample,
+    Subject,
+    distinguish,
+    onnx_precision,
+    open_candidate,
+    open_reference,
+    torch_reference,
+)
 from .parity_records import (
     Candidate,
     Outcome,
@@ -31,13 +39,12 @@ from .parity_records import (
     Rule,
     judge,
 )
-from .parity_tflite import TfliteSubject, TfliteValues, precision_of
+from .parity_tflite import TfliteSubject, TfliteValues
 
 if TYPE_CHECKING:
     from ..compress.progress import Progress
 
-Sample = tuple[Array, ...]
-Reference = Callable[[Sample], Sequence[Array]]
+__all__ = ["torch_reference", "verify"]
 
 _REFERENCE_RULES = {"float32": Rule.FLOAT, "fp16": Rule.FP16}
 _PEER_RULES = {
@@ -46,47 +53,6 @@ _PEER_RULES = {
     "weight-only": Rule.FLOAT,
     "int8": Rule.INT8,
 }
-
-
-@dataclass
-class _Subject:
-    """A candidate, opened."""
-
-    candidate: Candidate
-    label: str
-    engine: str
-    precision: str
-    opened: OnnxSubject | TfliteSubject
-
-    @property
-    def is_onnx(self) -> bool:
-        return isinstance(self.opened, OnnxSubject)
-
-    def output_step(self, index: int) -> float | None:
-        """Quantization step of an output."""
-        if isinstance(self.opened, OnnxSubject):
-            return self.opened.step(self.opened.outputs[index])
-        return self.opened.output_step(index)
-
-
-def torch_reference(model: Any, normalisation: Normalisation | None = None) -> Reference:
-    """A torch module as reference: raw inputs, the first normalised as in the file, eval mode."""
-    from .onnx.torch_export import run_torch
-
-    def run(values: Sample) -> Sequence[Array]:
-        import torch
-
-        tensors = [torch.from_numpy(np.ascontiguousarray(v, np.float32)) for v in values]
-        if normalisation is not None:
-            shape = [1] * tensors[0].ndim
-            shape[normalisation.axis] = -1
-            mean, std = (
-                torch.tensor(v).reshape(shape) for v in (normalisation.mean, normalisation.std)
-            )
-            tensors[0] = (tensors[0] - mean) / std
-        return run_torch(model, tensors)
-
-    return run
 
 
 def verify(
@@ -104,7 +70,7 @@ def verify(
     """Compare files with what they were made from, and with each other.
 
     Args:
-        reference: callable from a sample to outputs (`torch_reference`), or an ONNX file or ModelProto.
+        reference: callable from a sample to outputs (`torch_reference`), an ONNX or TFLite file, or a ModelProto.
         candidates: files; ONNX files first, where a TFLite file is to be compared with its ONNX twin.
         inputs: samples of batch 1, raw float values, axes as in ONNX (NCHW).
         layers: compare inner values as well, on the first `layer_samples` samples.
@@ -117,9 +83,11 @@ def verify(
     samples = [tuple(np.asarray(v) for v in sample) for sample in inputs]
     if not samples:
         raise InputError("no inputs to compare on", hint="give at least one sample")
-    base = _open_reference(reference, reference_label)
-    subjects = [_open(c if isinstance(c, Candidate) else Candidate(Path(c))) for c in candidates]
-    _distinguish(subjects)
+    base = open_reference(reference, reference_label)
+    subjects = [
+        open_candidate(c if isinstance(c, Candidate) else Candidate(Path(c))) for c in candidates
+    ]
+    distinguish(subjects)
     rows = _compare_outputs(base, subjects, samples, limits, progress)
     report = ParityReport(
         reference=base.label, samples=len(samples), layer_samples=0, outputs=tuple(rows)
@@ -133,63 +101,6 @@ def verify(
     return replace(report, passed=not failed)
 
 
-# ------------------------------------------------------------------- opening
-
-
-@dataclass
-class _Base:
-    label: str
-    run: Reference
-    model: OnnxSubject | None = None
-
-
-def _open_reference(reference: Any, label: str) -> _Base:
-    if callable(reference):
-        return _Base(label or "torch", reference)
-    if isinstance(reference, (str, Path)):
-        model = parse(read_model_bytes(Path(reference)), str(reference))
-        subject = OnnxSubject(model, label or Path(reference).name)
-    else:
-        subject = OnnxSubject(reference, label or "reference")
-    return _Base(subject.label, subject.run, subject)
-
-
-def _open(candidate: Candidate) -> _Subject:
-    data = read_model_bytes(Path(candidate.path))
-    label = Path(candidate.path).name
-    if detect_format(data, str(candidate.path)) == "onnx":
-        if candidate.engine not in ("", "onnxruntime"):
-            raise UsageError(
-                f"{candidate.engine} does not run ONNX files", where=str(candidate.path)
-            )
-        model = parse(data, str(candidate.path))
-        precision = candidate.precision or read_metadata(model).precision or _onnx_precision(model)
-        return _Subject(candidate, label, "onnxruntime", precision, OnnxSubject(model, label))
-    subject = TfliteSubject(Path(candidate.path), candidate.engine, candidate.orders)
-    told = subject.session.artifact.metadata.precision
-    precision = candidate.precision or told or precision_of(subject.model)
-    return _Subject(candidate, label, subject.session.engine, precision, subject)
-
-
-def _onnx_precision(model: Any) -> str:
-    operators = {node.op_type for node in model.graph.node}
-    if "QuantizeLinear" in operators:
-        return "int8"
-    if "DynamicQuantizeLinear" in operators:
-        return "dynamic"
-    if "DequantizeLinear" in operators:
-        return "weight-only"
-    return "fp16" if any(t.data_type == 10 for t in model.graph.initializer) else "float32"
-
-
-def _distinguish(subjects: list[_Subject]) -> None:
-    """Files of the same name get their folder's name, too."""
-    labels = [(s.label, s.engine) for s in subjects]
-    for subject in subjects:
-        if labels.count((subject.label, subject.engine)) > 1:
-            subject.label = f"{Path(subject.candidate.path).parent.name}/{subject.label}"
-
-
 # ------------------------------------------------------------------- outputs
 
 
@@ -197,7 +108,7 @@ def _distinguish(subjects: list[_Subject]) -> None:
 class _Pair:
     """Candidate against something, gathered over the samples, one entry per output."""
 
-    subject: _Subject
+    subject: Subject
     against: str
     rule: Rule
     gauges: list[Gauge]
@@ -205,8 +116,8 @@ class _Pair:
 
 
 def _compare_outputs(
-    base: _Base,
-    subjects: list[_Subject],
+    base: Base,
+    subjects: list[Subject],
     samples: list[Sample],
     limits: ParityLimits,
     progress: Progress | None,
@@ -216,7 +127,11 @@ def _compare_outputs(
         progress.stage("compare outputs", len(samples))
     names: list[str] = []
     for number, sample in enumerate(samples):
+        if number == 0 and base.file is not None:
+            base.file.settle(sample, ())
         expected = [np.asarray(v) for v in base.run(sample)]
+        if number == 0:
+            _settle(subjects, sample, expected)
         found = [subject.opened.run(sample) for subject in subjects]
         if number == 0:
             _check_counts(base, subjects, expected, found)
@@ -230,9 +145,15 @@ def _compare_outputs(
     return [row for pair, _ in pairs for row in _rows(pair, names, len(samples), limits)]
 
 
+def _settle(subjects: list[Subject], sample: Sample, expected: Sequence[Array]) -> None:
+    for subject in subjects:
+        if isinstance(subject.opened, TfliteSubject):
+            subject.opened.settle(sample, expected)
+
+
 def _check_counts(
-    base: _Base,
-    subjects: list[_Subject],
+    base: Base,
+    subjects: list[Subject],
     expected: Sequence[Array],
     found: Sequence[Sequence[Array]],
 ) -> None:
@@ -245,7 +166,7 @@ def _check_counts(
             )
 
 
-def _output_names(base: _Base, subjects: list[_Subject], count: int) -> list[str]:
+def _output_names(base: Base, subjects: list[Subject], count: int) -> list[str]:
     models = [base.model, *(s.opened for s in subjects if isinstance(s.opened, OnnxSubject))]
     for model in models:
         if isinstance(model, OnnxSubject) and len(model.outputs) == count:
@@ -254,7 +175,7 @@ def _output_names(base: _Base, subjects: list[_Subject], count: int) -> list[str
 
 
 def _pairs(
-    base: _Base, subjects: list[_Subject], outputs: int, limits: ParityLimits
+    base: Base, subjects: list[Subject], outputs: int, limits: ParityLimits
 ) -> list[tuple[_Pair, int | None]]:
     """Every candidate against the reference, and every TFLite file against its ONNX twin."""
     pairs: list[tuple[_Pair, int | None]] = []
@@ -268,7 +189,7 @@ def _pairs(
     return pairs
 
 
-def _pair(subject: _Subject, against: str, rule: Rule, outputs: int, limits: ParityLimits) -> _Pair:
+def _pair(subject: Subject, against: str, rule: Rule, outputs: int, limits: ParityLimits) -> _Pair:
     gauges, agreements = [], []
     for index in range(outputs):
         step = subject.output_step(index)
@@ -279,7 +200,7 @@ def _pair(subject: _Subject, against: str, rule: Rule, outputs: int, limits: Par
     return _Pair(subject, against, rule, gauges, agreements)
 
 
-def _twin(subject: _Subject, subjects: list[_Subject]) -> int | None:
+def _twin(subject: Subject, subjects: list[Subject]) -> int | None:
     """The ONNX candidate of the same precision, for a TFLite candidate."""
     if subject.is_onnx:
         return None
@@ -325,8 +246,8 @@ def _rows(pair: _Pair, names: list[str], samples: int, limits: ParityLimits) -> 
 
 def _with_layers(
     report: ParityReport,
-    base: _Base,
-    subjects: list[_Subject],
+    base: Base,
+    subjects: list[Subject],
     samples: list[Sample],
     given: Any,
     limits: ParityLimits,
@@ -365,12 +286,12 @@ def _with_layers(
 
 
 def _layer_reference(
-    subject: _Subject, subjects: list[_Subject], base: _Base, given: Any
+    subject: Subject, subjects: list[Subject], base: Base, given: Any
 ) -> tuple[OnnxSubject | None, Rule]:
     """The ONNX model whose layers are right for this candidate, and the rule they are held to."""
     if given is not None:
-        right = _open_reference(given, "").model
-        same = right is not None and _onnx_precision(right.model) == subject.precision
+        right = open_reference(given, "").model
+        same = right is not None and onnx_precision(right.model) == subject.precision
         return right, _PEER_RULES.get(subject.precision, Rule.REPORTED) if same else Rule.REPORTED
     twin = _twin(subject, subjects)
     if twin is not None:
@@ -384,7 +305,7 @@ def _layer_reference(
     right = base.model or (onnx_floats[0] if onnx_floats else None)
     if right is None:
         return None, Rule.REPORTED
-    same = _onnx_precision(right.model) == subject.precision
+    same = onnx_precision(right.model) == subject.precision
     if same:
         return right, _PEER_RULES.get(subject.precision, Rule.REPORTED)
     return right, _REFERENCE_RULES.get(subject.precision, Rule.REPORTED)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..runtime.errors import InputError
 from .onnx.check import open_reference, short
+from .parity_axes import channels_last
 from .parity_distance import Array
 
 
@@ -53,11 +54,13 @@ class OnnxSubject:
         feeds: dict[str, Array] = {}
         for name, value in zip(self.inputs, values, strict=True):
             shape = self.shapes.get(name)
+            if shape is not None and shape != value.shape and shape == channels_last(value.shape):
+                value = np.moveaxis(value, 1, -1)  # a graph that came from TensorFlow
             if shape is not None and tuple(value.shape) != shape:
                 raise InputError(
                     f"input '{name}' has shape {tuple(value.shape)}, the model takes {shape}",
                     where=self.label,
-                    hint="feed single samples with the batch axis in front",
+                    hint="feed single samples, the batch axis in front and channels on axis 1",
                 )
             feeds[name] = self._stored(name, value)
         return feeds

@@ -61,6 +61,7 @@ class Candidate:
         precision: "float32", "fp16", "int8", "dynamic" or "weight-only"; empty to read it from the file.
         orders: TFLite tensor name -> axis order (`Lowered.orders`), where the lowering is at hand.
         rule: how to judge it against the reference; None for the rule of its precision.
+        layout: "nhwc" or "nchw" for borders of a TFLite file that states none and whose shapes fit both.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class Candidate:
     precision: str = ""
     orders: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     rule: Rule | None = None
+    layout: str = ""
 
 
 @dataclass(frozen=True)

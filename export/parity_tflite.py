@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..runtime.artifact import read_model_bytes
+from .parity_axes import settle_axes
 from .parity_distance import Array
 from .parity_layers import layer_names
 from .parity_lowering import orders_by_lowering
@@ -19,7 +20,9 @@ from .parity_orders import Order, axis_orders, to_logical
 class TfliteSubject:
     """A file run by one engine, fed and read in real values."""
 
-    def __init__(self, path: Path, engine: str, known_orders: Mapping[str, Order]):
+    def __init__(
+        self, path: Path, engine: str, known_orders: Mapping[str, Order], layout: str = ""
+    ):
         from ..runtime.session import open_session
         from ..runtime.tflite_schema import read_model
 
@@ -27,7 +30,21 @@ class TfliteSubject:
         self.model = read_model(read_model_bytes(self.path), str(path))
         self.session = open_session(self.path, engine or None)
         self.known = dict(known_orders)
+        self.layout = layout
         self.tensors = {t.name: t for t in self.model.subgraphs[0].tensors if not t.is_constant}
+
+    def settle(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
+        """Find out where channels lie at the borders, from a sample and what the reference gives for it.
+
+        Raises:
+            InputError: the file takes other shapes, or does not say what cannot be told from them.
+        """
+        self.session.artifact = settle_axes(
+            self.session.artifact,
+            [np.asarray(value).shape for value in inputs],
+            [np.asarray(value).shape for value in outputs],
+            self.layout,
+        )
 
     def run(self, values: Sequence[Array]) -> list[Array]:
         """Real outputs for real inputs in ONNX's axis order."""

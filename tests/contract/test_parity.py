@@ -14,8 +14,8 @@ from edgepress.export.parity_records import Candidate, Outcome, ParityReport, Ru
 from edgepress.export.tflite import to_tflite
 from edgepress.runtime.artifact import FileMetadata
 from edgepress.runtime.errors import InputError, UsageError
-from onnx import numpy_helper
-from support.lowering import ENGINES, run_onnx
+from onnx import helper, numpy_helper
+from support.lowering import ENGINES, make_hub, run_onnx
 from support.small_hub import hub, int8, samples
 
 
@@ -169,7 +169,7 @@ def test_wrong_shapes_and_number_of_inputs(tmp_path: Path) -> None:
         verify(hub(), [path], [(x[..., :11],)])
     with pytest.raises(InputError, match="2 inputs given, the model takes 1"):
         verify(hub(), [path], [(x, x)])
-    with pytest.raises(InputError, match=r"input 'x' takes float32 \[1, 12, 12, 3\]"):
+    with pytest.raises(InputError, match=r"input 'x' takes \[1, 12, 12, 3\] NHWC"):
         verify(lambda _: [np.zeros((1, 5))], [path], [(x[..., :11],)])
 
 
@@ -196,3 +196,40 @@ def test_wrong_engines_and_files(tmp_path: Path) -> None:
         verify(hub(), [stored], samples(1))
     with pytest.raises(InputError, match="cannot read"):
         verify(hub(), [tmp_path / "absent.tflite"], samples(1))
+
+
+# ---------------------------------------------------------------- files of others
+
+
+def foreign(model: onnx.ModelProto, folder: Path) -> Path:
+    """A file that says nothing of its axes, as other converters write them: channels last."""
+    path = folder / "foreign.tflite"
+    path.write_bytes(to_tflite(model))
+    return path
+
+
+def test_a_file_that_states_no_axes_is_fed_as_its_shapes_tell(tmp_path: Path) -> None:
+    model = hub()
+    report = verify(model, [foreign(model, tmp_path)], samples(2))
+    assert report.passed and len(report.layers) > 3
+
+
+def test_a_tflite_file_is_the_reference_of_another(tmp_path: Path) -> None:
+    model = hub()
+    path = foreign(model, tmp_path)
+    report = verify(path, [lite(model, tmp_path)], samples(2))
+    assert report.passed and report.reference == "foreign.tflite"
+    wrong = lite(changed(model, "w2", bump), tmp_path)
+    assert not verify(path, [wrong], samples(2)).passed
+
+
+def test_axes_that_shapes_leave_open_are_asked_about(tmp_path: Path) -> None:
+    pool = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 1])
+    model = make_hub([pool], {"x": (1, 4, 4, 4)}, ["y"], {})
+    values = [(np.random.default_rng(0).normal(size=(1, 4, 4, 4)).astype(np.float32),)]
+    path = foreign(model, tmp_path)
+    with pytest.raises(InputError, match="does not say which"):
+        verify(model, [path], values)
+    assert verify(model, [Candidate(path, layout="nhwc")], values).passed
+    assert not verify(model, [Candidate(path, layout="nchw")], values).passed
+    assert verify(Candidate(path, layout="nhwc"), [Candidate(path, layout="nhwc")], values).passed

@@ -37,6 +37,11 @@ OUTCOMES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "none": ExitCode.NO_VE
     help="Engine to prove in; every installed one if left out.",
 )
 @click.option(
+    "--file-layout",
+    type=click.Choice(["nhwc", "nchw"]),
+    help="Axes of TFLite files that state none, where shapes fit both (H = W = C).",
+)
+@click.option(
     "--layers/--no-layers",
     default=True,
     help="Compare inner values and name the first that departs.",
@@ -71,7 +76,7 @@ def command(
     with call.progress() as progress:
         report = verify(
             run,
-            _candidates(candidates, options["engines"]),
+            _candidates(candidates, options["engines"], options["file_layout"] or ""),
             samples,
             layers=options["layers"],
             progress=progress,
@@ -97,7 +102,10 @@ def _reference(reference: str, options: Mapping[str, Any]) -> tuple[Any, Sequenc
     source = open_source("toy_cnn" if is_tflite else reference, **{**given, **stand_in})
     samples = source.samples(options["split"], options["samples"])
     if is_tflite:
-        return _tflite_reference(Path(reference)), samples, Path(reference).name
+        from ...export.parity_records import Candidate
+
+        file = Candidate(Path(reference), layout=options["file_layout"] or "")
+        return file, samples, file.path.name
     if source.recipe.model_kind == "onnx":
         return Path(reference), samples, Path(reference).name
     from ...export.parity import torch_reference
@@ -106,14 +114,7 @@ def _reference(reference: str, options: Mapping[str, Any]) -> tuple[Any, Sequenc
     return torch_reference(model, source.inputs.normalisation()), samples, f"{source.label} (torch)"
 
 
-def _tflite_reference(path: Path) -> Any:
-    from ...runtime.session import open_session, run_real
-
-    session = open_session(path)
-    return lambda sample: run_real(session, sample)
-
-
-def _candidates(paths: Sequence[Path], engines: Sequence[str]) -> list[Candidate]:
+def _candidates(paths: Sequence[Path], engines: Sequence[str], layout: str) -> list[Candidate]:
     """ONNX files first, which TFLite files are compared with; every file in each engine that runs it."""
     from ...export.parity_records import Candidate
     from ...runtime.artifact import detect_format, read_model_bytes
@@ -129,7 +130,9 @@ def _candidates(paths: Sequence[Path], engines: Sequence[str]) -> list[Candidate
             raise click.UsageError(
                 f"none of {', '.join(engines)} runs {path}: use {' or '.join(able)}"
             )
-        found += [Candidate(path, name) for name in usable_engines(wanted, [formats[path]])]
+        found += [
+            Candidate(path, name, layout=layout) for name in usable_engines(wanted, [formats[path]])
+        ]
     return found
 
 
