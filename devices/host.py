@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
-from ..runtime.errors import UsageError
 from ..runtime.time_file import ProcessTiming
 from ..runtime.timing import TimingPlan
 from .conditions import conditions, doubts, fingerprint
 from .host_process import run_process
 from .measurement import Evidence, Measurement
-from .statistics import ArmSummary, Comparison, compare, seed_of, summarise_arm
+from .process_rows import check_engines, check_processes, order_of_arms, summarise_rows
+from .statistics import Comparison, compare, seed_of
 
 DEVICE = "host"
 
@@ -64,7 +62,7 @@ def measure_host(
         InputError: the file is refused, or a process crashed (`EngineCrashedError`).
         UsageError, MissingToolError: the engine does not fit or is missing.
     """
-    _check_processes(processes)
+    check_processes(processes)
     before = conditions()
     if progress:
         progress.stage(f"time {Path(path).name}", processes)
@@ -94,19 +92,18 @@ def interleave(
         UsageError: the two run in different engines, so their numbers do not compare.
         InputError: see `measure_host`.
     """
-    _check_processes(processes)
+    check_processes(processes)
     before = conditions()
     if progress:
         names = " and ".join(Path(p).name for p in paths)
         progress.stage(f"time {names} in turn", 2 * processes)
     arms: tuple[list[ProcessTiming], list[ProcessTiming]] = ([], [])
-    for number in range(processes):
-        for arm in (0, 1) if number % 2 == 0 else (1, 0):
-            arms[arm].append(run_process(paths[arm], engine, threads, plan, inputs))
-            if progress:
-                progress.advance(median_ms=arms[arm][-1].timing.median_ms)
-        if number == 0:  # before minutes are spent on numbers that do not compare
-            _check_engines(arms[0][0], arms[1][0])
+    for number, arm in enumerate(order_of_arms(processes)):
+        arms[arm].append(run_process(paths[arm], engine, threads, plan, inputs))
+        if progress:
+            progress.advance(median_ms=arms[arm][-1].timing.median_ms)
+        if number == 1:  # before minutes are spent on numbers that do not compare
+            check_engines(arms[0][0], arms[1][0])
     after = conditions()
     base, candidate = (_measurement(rows, before, after) for rows in arms)
     base.comparable_with(candidate)
@@ -115,37 +112,10 @@ def interleave(
     return Interleaved(base, candidate, compare(*samples, seed=seed, paired=True))
 
 
-def _check_processes(processes: int) -> None:
-    if processes < 1:
-        raise UsageError(f"{processes} processes asked for", hint="use 1 or more, 5 to compare")
-
-
-def _check_engines(base: ProcessTiming, candidate: ProcessTiming) -> None:
-    if base.engine != candidate.engine:
-        raise UsageError(
-            f"the files run in different engines ({base.engine} and {candidate.engine})",
-            hint="compare files of one format, or profile them one by one",
-        )
-
-
 def _measurement(
     rows: Sequence[ProcessTiming], before: dict[str, str], after: dict[str, str]
 ) -> Measurement:
-    first = rows[0]
-    samples = [list(row.timing.samples_ms) for row in rows]
-    arm = summarise_arm(samples)
-    timings = [row.timing for row in rows]
-    values = {
-        "latency_ms": arm.location,
-        "latency_p90_ms": float(np.median([p.p90 for p in arm.processes])),
-        **_tail(arm, first.timing.batch_k),
-        "first_invoke_ms": float(np.median([t.first_invoke_ms for t in timings])),
-        "load_ms": float(np.median([t.load_ms for t in timings])),
-        "file_bytes": float(first.file_bytes),
-    }
-    peak = max(t.peak_rss_bytes for t in timings)
-    if peak:
-        values["peak_rss_bytes"] = float(peak)
+    first, summary = rows[0], summarise_rows(rows)
     return Measurement(
         artifact_sha256=first.artifact_sha256,
         evidence=Evidence.HOST,
@@ -154,42 +124,9 @@ def _measurement(
         engine=first.engine,
         engine_version=first.engine_version,
         threads=first.threads,
-        values=values,
-        samples={
-            "latency_ms": samples,
-            "first_invoke_ms": [[t.first_invoke_ms] for t in timings],
-            "load_ms": [[t.load_ms] for t in timings],
-        },
+        values=summary.values,
+        samples=summary.samples,
         conditions_before=before,
         conditions_after=after,
-        notes=(*_notes(rows, arm), *doubts(before, after)),
+        notes=(*summary.notes, *doubts(before, after)),
     )
-
-
-def _tail(arm: ArmSummary, batch_k: int) -> dict[str, float]:
-    """The 99th percentile where every process has the samples for it and they are single invokes."""
-    tails = [process.p99 for process in arm.processes if process.p99 is not None]
-    if batch_k > 1 or len(tails) < len(arm.processes):
-        return {}
-    return {"latency_p99_ms": float(np.median(tails))}
-
-
-def _notes(rows: Sequence[ProcessTiming], arm: ArmSummary) -> list[str]:
-    medians = arm.medians
-    said = [
-        f"medians of {len(medians)} processes {min(medians):.4g} to {max(medians):.4g} ms "
-        f"(largest over smallest {max(medians) / min(medians):.3f}, typical distance from the "
-        f"middle {arm.spread:.1%})"
-    ]
-    if len(medians) < 5:
-        said.append(f"{len(medians)} processes: too few to say whether something became slower")
-    batches = sorted({row.timing.batch_k for row in rows})
-    if batches[-1] > 1:
-        said.append(
-            f"one invoke is too short to time: samples are means of {batches[0]} to {batches[-1]} "
-            "invokes, percentiles are those of the means"
-        )
-    unsteady = sum(not row.timing.steady for row in rows)
-    if unsteady:
-        said.append(f"{unsteady} of {len(rows)} processes did not become steady in the warm-up")
-    return said

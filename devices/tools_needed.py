@@ -12,9 +12,13 @@ from ..runtime.errors import MissingToolError, ToolFailedError
 
 PACKAGES = {
     "qemu-aarch64": "qemu-user",
+    "qemu-system-arm": "qemu-system-arm",
+    "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "cc": "gcc libc6-dev",
     "dpkg-deb": "dpkg",
     "apt-get": "apt",
+    "ssh": "openssh-client",
+    "adb": "adb",
 }
 """Program -> Debian package(s)."""
 
@@ -22,7 +26,8 @@ PACKAGES = {
 def missing(program: str) -> MissingToolError:
     """The error for a program that is not there, naming its package."""
     return MissingToolError(
-        f"the program {program} is not installed", hint=f"apt-get install {PACKAGES[program]}"
+        f"the program {program} is not installed",
+        hint=f"apt-get install {PACKAGES.get(program, program)}",
     )
 
 

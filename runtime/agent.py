@@ -1,7 +1,7 @@
 """The on-board program: `python3 agent.pyz run|count|time FILE ...`, one JSON document as the last line of stdout.
 
-`run` computes outputs, `count` invokes between marks (`count.py`), `time` is `time_file.py`, `engines` tells which
-engines are usable. An error is
+`run` computes outputs, `count` invokes between marks (`count.py`), `time` is `time_file.py`, `layers` is
+`layer_times.py`, `engines` tells which engines are usable. An error is
 `{"error": {"class", "what", "where", "hint"}}`; the exit code is that of the error.
 """
 
@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
+import os
 import platform
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +21,18 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from . import time_file
+from . import layer_times, time_file
 from .codec import to_json
 from .count import MarkedRun, count_session
-from .errors import EdgepressError
+from .engines import build_of
+from .errors import EdgepressError, LocalDiskFullError
 from .session import installed_engines, open_session
 from .timing import random_inputs, read_inputs
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one process did; `marks` only where instructions are counted."""
+    """What one process did; `marks` only where instructions are counted, `build` only where asked for."""
 
     artifact_sha256: str
     engine: str
@@ -38,6 +42,7 @@ class Answer:
     numpy: str
     libc: str
     marks: Optional[MarkedRun] = None
+    build: str = ""
 
 
 def answer(options: argparse.Namespace) -> Answer:
@@ -72,6 +77,7 @@ def answer(options: argparse.Namespace) -> Answer:
         numpy=np.__version__,
         libc=platform.libc_ver()[1],
         marks=marks,
+        build=build_of(session.engine) if options.build else "",
     )
 
 
@@ -90,8 +96,24 @@ def _parser() -> argparse.ArgumentParser:
             action="store_true",
             help="inputs and outputs have a leading axis of samples",
         )
+        verb.add_argument(
+            "--build", action="store_true", help="tell the hash of the engine's library"
+        )
     verbs.add_parser("engines", help="which engines are usable here")
     return parser
+
+
+def _end_with_parent() -> None:
+    """Under the on-board keeper: die with it, whatever ended it (Linux)."""
+    parent = os.environ.get("EDGEPRESS_PARENT", "")
+    if not parent:
+        return
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if str(os.getppid()) != parent:
+        os._exit(4)
 
 
 def _no_core_files() -> None:
@@ -105,21 +127,37 @@ def _no_core_files() -> None:
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run from the command line; gives the exit code."""
     given: List[str] = list(sys.argv[1:] if arguments is None else arguments)
+    _end_with_parent()
     _no_core_files()
+    try:
+        return _main(given)
+    except EdgepressError as error:
+        return _tell(error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _tell(LocalDiskFullError("no space left while it ran", where=error.filename))
+
+
+def _main(given: List[str]) -> int:
     if given[:1] == ["time"]:
         return time_file.main(given[1:])
+    if given[:1] == ["layers"]:
+        print(json.dumps(to_json(layer_times.from_arguments(given[1:]))))
+        return 0
     options = _parser().parse_args(given)
     if options.verb == "engines":
-        print(json.dumps({"machine": platform.machine(), "engines": installed_engines()}))
-        return 0
-    try:
-        result = answer(options)
-    except EdgepressError as error:
-        told = {"what": error.what, "where": error.where, "hint": error.hint}
-        print(json.dumps({"error": {"class": type(error).__name__, **told}}))
-        return error.exit_code
-    print(json.dumps(to_json(result)))
+        told = {"machine": platform.machine(), "numpy": np.__version__}
+        print(json.dumps({**told, "engines": installed_engines()}))
+    else:
+        print(json.dumps(to_json(answer(options))))
     return 0
+
+
+def _tell(error: EdgepressError) -> int:
+    told = {"what": error.what, "where": error.where, "hint": error.hint}
+    print(json.dumps({"error": {"class": type(error).__name__, **told}}))
+    return error.exit_code
 
 
 if __name__ == "__main__":

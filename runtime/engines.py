@@ -12,9 +12,11 @@ import os
 import sys
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .errors import EdgepressError, MissingToolError, UsageError
+from .files import sha256_file
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,18 @@ def engine_version(engine: Engine) -> str:
     except metadata.PackageNotFoundError:
         module = importlib.import_module(engine.module.split(".")[0])
         return str(getattr(module, "__version__", "unknown"))
+
+
+def build_of(name: str) -> str:
+    """First 16 digits of the sha256 of an engine's largest library: one version comes in several builds.
+
+    Raises:
+        UsageError, MissingToolError: unknown, or not installed.
+    """
+    module = import_engine(find_engine(name))
+    folder = Path(str(sys.modules[module.__name__.split(".")[0]].__file__)).parent
+    libraries = sorted(folder.rglob("*.so*"), key=lambda path: path.stat().st_size)
+    return sha256_file(libraries[-1])[:16] if libraries else ""
 
 
 def choose_engine(fmt: str, name: Optional[str], where: str) -> Tuple[Engine, Any]:

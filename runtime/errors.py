@@ -73,3 +73,21 @@ class ParityError(EdgepressError):
 
 class EngineCrashedError(InputError):
     """An engine ended its process on a file: killed, crashed or never coming back."""
+
+
+class DeviceError(EdgepressError):
+    """A device did not do its part; nothing is wrong with what was asked of it."""
+
+    exit_code = 4
+
+
+class DeviceUnreachable(DeviceError):
+    """A device cannot be reached: no such host, refused, an unknown or changed host key, no permission."""
+
+
+class DeviceLost(DeviceError):
+    """A device that was reached is gone, or its program was killed, before it answered."""
+
+
+class DeviceDiskFull(DeviceError):
+    """No space left on the device; what was written there is removed."""
