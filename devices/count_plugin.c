@@ -1,9 +1,14 @@
-/* Counts executed AArch64 instructions by class: a TCG plugin for qemu-aarch64.
+/* Counts executed instructions: a TCG plugin for qemu-aarch64 (by class) and qemu-system-arm (all together).
  *
  * Each block is classified once, when it is translated; executing it adds the block's counts by inline
- * operations, so nothing is called per instruction. A guest marks a place by closing a descriptor number
+ * operations, so nothing is called per instruction. A Linux guest marks a place by closing a descriptor number
  * that cannot exist: close(0x7E000000 + id). At every mark and at exit one JSON line with the counters
  * so far goes to the file of the argument `out=`.
+ *
+ * Bare metal has no system calls: there each argument `mark=ADDRESS` names an instruction, and the line of its n-th
+ * mark says how many were executed before it. Exact: of the block that the instruction lies in, which was counted
+ * when it was entered, what comes from the instruction on is taken off again. After MARKS_MOST lines one with mark -2
+ * says that there were more.
  *
  * EDGEPRESS_PLUGIN_API says which plugin interface it is compiled for:
  *   1  QEMU up to 8.2: one counter for all CPUs; insn_data gives a pointer
@@ -18,6 +23,7 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { TOTAL, LOAD, STORE, BRANCH, INTEGER, SIMD_FP, FMLA, SMLAL, DOT, CNT, MMLA, CLASSES };
@@ -98,10 +104,18 @@ extern void qemu_plugin_register_vcpu_syscall_cb(
     Id, void (*)(Id, unsigned, int64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
                  uint64_t, uint64_t));
 extern void qemu_plugin_register_atexit_cb(Id, void (*)(Id, void *), void *);
+extern uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
+extern void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, void (*)(unsigned, void *), int,
+                                                   void *);
 
 EXPORT int qemu_plugin_version = EDGEPRESS_PLUGIN_API;
 
 static FILE *out;
+static int by_class; /* 0: a target whose instructions are not told apart */
+
+enum { MARKS = 64, MARKS_MOST = 1000000, NO_REGISTERS = 0 };
+static uint64_t marks[MARKS];
+static unsigned marks_given, marks_passed;
 
 #if EDGEPRESS_PLUGIN_API == 1
 
@@ -169,10 +183,35 @@ static uint32_t word_of(const struct qemu_plugin_insn *instruction)
 static void snapshot(int64_t mark)
 {
     fprintf(out, "{\"mark\": %" PRId64, mark);
-    for (unsigned class = 0; class < CLASSES; class ++)
+    for (unsigned class = 0; class < (by_class ? CLASSES : 1); class ++)
         fprintf(out, ", \"%s\": %" PRIu64, class_names[class], counter_value(class));
     fputs("}\n", out);
     fflush(out);
+}
+
+/* A mark in a block: which one, and how many instructions the block has from there on. */
+typedef struct { unsigned mark; uint64_t rest; } Place;
+
+static void on_mark(unsigned cpu, void *data)
+{
+    const Place *place = data;
+    (void)cpu;
+    if (marks_passed++ < MARKS_MOST)
+        fprintf(out, "{\"mark\": %u, \"total\": %" PRIu64 "}\n", place->mark,
+                counter_value(TOTAL) - place->rest);
+    else if (marks_passed == MARKS_MOST + 1)
+        fputs("{\"mark\": -2, \"total\": 0}\n", out);
+}
+
+static void watch(struct qemu_plugin_insn *instruction, uint64_t rest)
+{
+    uint64_t address = qemu_plugin_insn_vaddr(instruction);
+    for (unsigned i = 0; i < marks_given; i++) {
+        Place *place = address == marks[i] ? malloc(sizeof *place) : NULL;
+        if (!place) continue;
+        place->mark = i, place->rest = rest;
+        qemu_plugin_register_vcpu_insn_exec_cb(instruction, on_mark, NO_REGISTERS, place);
+    }
 }
 
 static void on_block(Id id, struct qemu_plugin_tb *block)
@@ -180,7 +219,11 @@ static void on_block(Id id, struct qemu_plugin_tb *block)
     uint64_t count[CLASSES] = {0};
     size_t n = qemu_plugin_tb_n_insns(block);
     (void)id;
-    for (size_t i = 0; i < n; i++) count[classify(word_of(qemu_plugin_tb_get_insn(block, i)))]++;
+    for (size_t i = 0; i < n; i++) {
+        struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(block, i);
+        if (by_class) count[classify(word_of(instruction))]++;
+        if (marks_given) watch(instruction, n - i);
+    }
     count[TOTAL] = n;
     for (unsigned class = 0; class < CLASSES; class ++)
         if (count[class]) counter_add(block, class, count[class]);
@@ -205,13 +248,17 @@ EXPORT int qemu_plugin_install(Id id, const Info *info, int argc, char **argv)
 {
     int spoken = info->version.cur;
     int fits = EDGEPRESS_PLUGIN_API == 3 ? spoken >= 3 : spoken == EDGEPRESS_PLUGIN_API;
-    if (!fits || strcmp(info->target_name, "aarch64") != 0) {
-        fprintf(stderr, "edgepress: compiled for plugin interface %d of aarch64, this is %d of %s\n",
+    by_class = strcmp(info->target_name, "aarch64") == 0;
+    if (!fits || !(by_class || strcmp(info->target_name, "arm") == 0)) {
+        fprintf(stderr, "edgepress: compiled for plugin interface %d of aarch64 and arm, this is %d of %s\n",
                 EDGEPRESS_PLUGIN_API, spoken, info->target_name);
         return 1;
     }
-    for (int i = 0; i < argc; i++)
+    for (int i = 0; i < argc; i++) {
         if (strncmp(argv[i], "out=", 4) == 0) out = fopen(argv[i] + 4, "w");
+        if (strncmp(argv[i], "mark=", 5) == 0 && marks_given < MARKS)
+            marks[marks_given++] = strtoull(argv[i] + 5, NULL, 0);
+    }
     if (!out || !counters_make()) {
         fputs("edgepress: cannot write the file of out=\n", stderr);
         return 1;

@@ -32,7 +32,8 @@ def build_plugin(folder: Path, emulator: Emulator, *, install: bool = False) -> 
         raise MissingToolError(
             f"no counts: {emulator.no_counts}",
             where=str(emulator.path),
-            hint="run in a debian:12 container, or name another qemu-aarch64 in EDGEPRESS_QEMU_AARCH64",
+            hint="run in a debian:12 container, or name another QEMU in "
+            "EDGEPRESS_QEMU_AARCH64 (boards) or EDGEPRESS_QEMU_SYSTEM_ARM (microcontrollers)",
         )
     source = plugin_source()
     target = folder / f"count-plugin-{interface}-{key_of(source, _FLAGS)}.so"

@@ -19,7 +19,7 @@ NEWEST_COUNTING = (10, 0)
 
 @dataclass(frozen=True)
 class Emulator:
-    """qemu-aarch64; `plugin_interface` as in `count_plugin.c`, None where it cannot count (`no_counts` says why)."""
+    """One QEMU; `plugin_interface` as in `count_plugin.c`, None where it cannot count (`no_counts` says why)."""
 
     path: Path
     version: tuple[int, int, int]
@@ -39,13 +39,23 @@ def find_emulator(path: Path | None = None) -> Emulator:
         MissingToolError: there is none; names the package.
         ToolFailedError: it does not tell its version.
     """
-    given = path or _from_environment()
-    names = [str(given)] if given else ["qemu-aarch64", "qemu-aarch64-static"]
+    given = path or _from_environment("EDGEPRESS_QEMU_AARCH64")
+    return _found(given, ["qemu-aarch64", "qemu-aarch64-static"])
+
+
+def find_system_emulator(path: Path | None = None) -> Emulator:
+    """As `find_emulator` for qemu-system-arm, also by `EDGEPRESS_QEMU_SYSTEM_ARM`."""
+    given = path or _from_environment("EDGEPRESS_QEMU_SYSTEM_ARM")
+    return _found(given, ["qemu-system-arm"])
+
+
+def _found(given: Path | None, usual: list[str]) -> Emulator:
+    names = [str(given)] if given else usual
     found = next((where for name in names if (where := shutil.which(name))), None)
     if found is None:
         if given:
             raise MissingToolError("there is no such program", where=str(given))
-        raise missing("qemu-aarch64")
+        raise missing(usual[0])
     version = _version(found)
     interface, reason = plugin_interface(version)
     if interface is not None and not _has_plugins(found):
@@ -76,8 +86,8 @@ def _dots(version: tuple[int, ...]) -> str:
     return ".".join(str(part) for part in version[:2])
 
 
-def _from_environment() -> Path | None:
-    text = os.environ.get("EDGEPRESS_QEMU_AARCH64", "")
+def _from_environment(variable: str) -> Path | None:
+    text = os.environ.get(variable, "")
     return Path(text) if text else None
 
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("runtime", "devices", "compress", "export", "tools")
-SHIPPED = {".py", ".yaml", ".npz", ".j2", ".md", ".c", ".h"}
+SHIPPED = {".py", ".yaml", ".npz", ".j2", ".md", ".c", ".h", ".ld"}
 
 
 def _tracked() -> list[Path]:

@@ -1,0 +1,1 @@
+"""C sources and the linker script of firmware for emulated microcontrollers (`devices/firmware.py`)."""
