@@ -51,9 +51,9 @@ CASES = {
         "cifar10",
         ("test", "test_holdout"),
         TrainConfig(
-            epochs=6, learning_rate=5e-3, weight_decay=0.02, schedule="one-cycle", threads=1
+            epochs=24, learning_rate=5e-3, weight_decay=0.02, schedule="one-cycle", threads=1
         ),
-        TrainConfig(epochs=1, learning_rate=5e-4, weight_decay=0.0, threads=1),
+        TrainConfig(epochs=2, learning_rate=5e-4, weight_decay=0.0, threads=1),
         {"classes": 10, "stem_stride": 1},
         (0.0, 255.0),
     ),
