@@ -8,7 +8,9 @@ from fractions import Fraction
 import numpy as np
 import onnx
 import pytest
+from edgepress.compress.quantization.graph import NodeView
 from edgepress.compress.quantization.integer import IntegerModel, _clamped, _Target, run_integer
+from edgepress.compress.quantization.integer_ops import Call, Operand, add
 from edgepress.compress.quantization.plan import PtqConfig, plan
 from edgepress.compress.quantization.qparams import QParams, affine, symmetric
 from edgepress.compress.quantization.requantize import (
@@ -52,6 +54,17 @@ def test_high_mul_saturates() -> None:
 def test_divide_by_power_of_two_rounds_half_away(x: int, exponent: int) -> None:
     found = int(rounding_divide_by_power_of_two(np.int64(x), np.int64(exponent)))
     assert found == half_away(Fraction(x, 2**exponent))
+
+
+def test_every_small_quotient_and_all_its_ties() -> None:
+    for exponent in range(7):
+        for x in range(-130, 131):
+            found = int(rounding_divide_by_power_of_two(np.int64(x), np.int64(exponent)))
+            assert found == half_away(Fraction(x, 2**exponent)), (x, exponent)
+    for count in range(1, 9):
+        for total in range(-40, 41):
+            found = int(divide_half_away(np.int64(total), count))
+            assert found == half_away(Fraction(total, count)), (total, count)
 
 
 @given(INT32, st.integers(1, 1000))
@@ -198,6 +211,39 @@ def test_convolution_written_out() -> None:
     scale = made.activations["x"].scale[0] * made.constants["w"].qparams.scale[channel]
     wanted = math.floor(acc * scale / out.scale[0] + 0.5) + out.zero_point[0]
     assert tensors["y_q"][0, channel, row, column] == np.clip(wanted, -128, 127)
+
+
+@given(st.integers(-128, 127), st.integers(-128, 127), st.floats(0.01, 1.0), st.floats(0.01, 1.0))
+def test_addition_written_out(q1: int, q2: int, s1: float, s2: float) -> None:
+    """Both sides times 2^20 over twice the larger scale, each rounding in turn, with Python's own integers."""
+    first, second, out = QParams((s1,), (3,)), QParams((s2,), (-7,)), QParams((0.5,), (11,))
+    operands = [Operand(np.asarray([q]), p) for q, p in ((q1, first), (q2, second))]
+    call = Call(NodeView("add", "Add", "", ("a", "b"), ("y",)), operands, out, "double")
+    twice = 2 * max(s1, s2)
+    total = rescaled((q1 - 3) << 20, s1 / twice) + rescaled((q2 + 7) << 20, s2 / twice)
+    assert int(add(call)[0]) == rescaled(total, twice / (2**20 * 0.5)) + 11
+
+
+def test_ties_of_additions_go_away_from_zero() -> None:
+    q = np.arange(-128, 128)
+    first, second = np.meshgrid(q, q)
+    side, out = QParams((0.25,), (0,)), QParams((0.5,), (0,))
+    call = Call(
+        NodeView("add", "Add", "", ("a", "b"), ("y",)),
+        [Operand(first, side), Operand(second, side)],
+        out,
+        "double",
+    )
+    half = (first + second) / 2
+    assert np.array_equal(add(call), np.sign(half) * np.floor(np.abs(half) + 0.5))
+
+
+def rescaled(acc: int, real: float) -> int:
+    made = quantize_multiplier(real)
+    shift = int(made.shift)
+    acc <<= max(shift, 0)
+    high = math.floor(Fraction(acc * int(made.m0), 2**31) + Fraction(1, 2))
+    return half_away(Fraction(high, 2 ** max(-shift, 0)))
 
 
 def test_bad_calls_are_refused() -> None:
