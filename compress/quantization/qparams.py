@@ -48,10 +48,13 @@ class QParams:
         return scale.reshape(shape), zero_point.reshape(shape)
 
     def quantize(self, x: Array) -> Array:
-        """int64 values of `x`; division in float32 as ONNX QuantizeLinear does it."""
+        """int64 values of `x`; division in float32 as ONNX QuantizeLinear does it, saturating."""
         scale, zero_point = self._broadcast(np.ndim(x))
-        q = np.rint(np.asarray(x, np.float32) / scale).astype(np.int64) + zero_point
-        return np.clip(q, self.qmin, self.qmax)
+        with np.errstate(over="ignore"):
+            steps = np.rint(np.asarray(x, np.float32) / scale)
+        # Quotients beyond int64 (a tiny scale) must saturate before they are cast.
+        whole = np.clip(steps, -(2.0**40), 2.0**40).astype(np.int64)
+        return np.clip(whole + zero_point, self.qmin, self.qmax)
 
     def dequantize(self, q: Array) -> Array:
         """float32 values of integers `q`."""

@@ -149,6 +149,11 @@ def test_fake_quantization_is_idempotent_keeps_zero_and_errs_by_half_a_step(
     assert np.all(np.abs(once - x)[inside] <= params.scale[0] * 0.5001)
 
 
+def test_quotients_beyond_every_integer_saturate() -> None:
+    params = QParams((1e-38,), (5,))
+    assert params.quantize(np.asarray([1e5, -1e5, 0.0])).tolist() == [127, -128, 5]
+
+
 @given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=30))
 def test_narrow_weights_never_hold_minus_128(values: list[float]) -> None:
     weight = np.asarray(values, np.float32)
