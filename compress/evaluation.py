@@ -70,6 +70,7 @@ def score_outputs(task: Task, split: Split, outputs: list[Array]) -> Score:
         split=f"{task.name}/{split.name}",
         samples=len(split),
         higher_is_better=task.metric.higher_is_better,
+        seen_in_training=split.name in task.seen,
     )
 
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Score:
-    """A metric on named data: "accuracy 91.5 % on cifar10/test, 1000 samples"."""
+    """A metric on named data: "accuracy 91.5 % on cifar10/test, 1000 samples".
+
+    `seen_in_training`: the weights were trained on these samples, so the value says nothing about new ones.
+    """
 
     metric: str
     value: float
@@ -15,6 +18,7 @@ class Score:
     split: str
     samples: int
     higher_is_better: bool = True
+    seen_in_training: bool = False
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ class Task:
         sources: where the data comes from, for reports (name, licence).
         options: choices that made this task (which split rule, which subset), for reports.
         limits: why a split is not there, for data that cannot serve every purpose.
+        seen: splits that the weights in hand were trained on elsewhere; scores on them say so.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Task:
     sources: tuple[str, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
     limits: str = ""
+    seen: tuple[str, ...] = ()
 
     def load(self, split: str) -> Split:
         """Load a split by name; an unknown name is a `UsageError`."""

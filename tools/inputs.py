@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,13 @@ class Inputs:
                     where=name,
                     hint="return edgepress.Task(...)",
                 )
+        for split in self.recipe.weights_saw:
+            if split not in task.loaders:
+                raise UsageError(
+                    f"weights_saw names {split!r}, which task {task.name} does not have",
+                    hint=f"it has {', '.join(task.loaders)}",
+                )
+        task = dataclasses.replace(task, seen=self.recipe.weights_saw)
         if self.recipe.normalisation == "none":
             return dataclasses.replace(task, normalisation=None)
         return task
@@ -133,6 +141,7 @@ class Inputs:
         task = self.need_task("the key of a step")
         total = hashlib.sha256(task.name.encode())
         total.update((task.data_sha256 or _splits_sha256(task)).encode())
+        total.update(repr(task.seen).encode())
         if ":" in (self.recipe.task or ""):
             total.update(factory_sha256(str(self.recipe.task), self.module_path).encode())
         return total.hexdigest()
@@ -182,10 +191,8 @@ class Inputs:
     @functools.cached_property
     def input_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Static shapes of a torch model's inputs, batch of 1 first."""
-        if self.task is not None:
-            return tuple((1, *shape) for shape in self.task.input_shapes)
-        if self.recipe.calibration is not None:
-            return tuple(tuple(value.shape) for value in self.calibration_file[0])
+        if self.known_shapes:
+            return self.known_shapes
         if self.recipe.model_kind == "zoo":
             from ..compress.zoo import entry
 
@@ -193,8 +200,28 @@ class Inputs:
         raise UsageError(
             "the shapes of the model's inputs are unknown",
             where=self.recipe.model,
-            hint="name a `task`, or give `calibration: inputs.npz`",
+            hint="name a `task`, give `calibration: inputs.npz`, or `input_shapes: [[1, 3, 32, 32]]`",
         )
+
+    @functools.cached_property
+    def known_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes that the recipe, its task or its calibration file give, batch of 1 first; empty if none does.
+
+        Raises:
+            UsageError: the recipe says other shapes than its data has.
+        """
+        said, found = self.recipe.input_shapes, tuple[tuple[int, ...], ...]()
+        if self.task is not None:
+            found = tuple((1, *shape) for shape in self.task.input_shapes)
+        elif self.recipe.calibration is not None:
+            found = tuple(tuple(value.shape) for value in self.calibration_file[0])
+        if said and found and said != found:
+            raise UsageError(
+                f"input shapes {shapes_text(said)} are asked for, the data has {shapes_text(found)}",
+                where=self.recipe.model,
+                hint="leave the shapes out: the data tells them",
+            )
+        return said or found
 
     def normalisation(self, hub: Any = None) -> Normalisation | None:
         """What is to be folded into the exported files, if anything."""
@@ -234,6 +261,11 @@ class Inputs:
         if self.recipe.calibration is None:
             raise UsageError("there are no real inputs", hint="name a `task` or give `calibration`")
         return read_samples(self.path(self.recipe.calibration))
+
+
+def shapes_text(shapes: Iterable[Iterable[int]]) -> str:
+    """ "1x3x32x32 and 1x5"."""
+    return " and ".join("x".join(map(str, shape)) for shape in shapes)
 
 
 def _splits_sha256(task: Task) -> str:

@@ -17,8 +17,9 @@ from typing import Any
 
 from ..compress.factory import is_factory
 from ..runtime.errors import InputError, UsageError
-from .inputs import Inputs, Sample
+from .inputs import Inputs
 from .recipe_records import Recipe
+from .samples import Sample
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -77,6 +78,8 @@ def open_source(
     threads: int = 1,
     no_user_code: bool = False,
     random_weights: bool = False,
+    weights_saw: str = "",
+    input_shapes: tuple[tuple[int, ...], ...] = (),
 ) -> ModelSource:
     """Look a model up and check what can be checked without loading it.
 
@@ -90,6 +93,8 @@ def open_source(
         name=_label(model),
         model=model,
         weights=None if weights is None else str(weights.absolute()),
+        weights_saw=tuple(part.strip() for part in weights_saw.split(",") if part.strip()),
+        input_shapes=input_shapes,
         task=task,
         calibration=None if inputs_file is None else str(inputs_file.absolute()),
         normalisation=normalisation,

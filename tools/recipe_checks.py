@@ -46,6 +46,14 @@ def _check_model(recipe: Recipe, document: Document) -> None:
         raise _fail(document, (key,), f"{key!r} does not go with an ONNX file", hint)
 
 
+    for index, shape in enumerate(recipe.input_shapes):
+        if len(shape) < 1 or shape[0] != 1 or min(shape) < 1:
+            hint = "write whole numbers from 1 on, the batch of 1 first: [1, 3, 32, 32]"
+            raise _fail(
+                document, ("input_shapes", index), f"{list(shape)} is no shape of one sample", hint
+            )
+
+
 def _model(document: Document, place: Place, model: str) -> None:
     """A zoo network or a factory."""
     if ":" in model:
@@ -58,6 +66,9 @@ def _model(document: Document, place: Place, model: str) -> None:
 
 def _check_task(recipe: Recipe, document: Document) -> None:
     if recipe.task is None:
+        if recipe.weights_saw:
+            hint = "name the task whose splits these are"
+            raise _fail(document, ("weights_saw",), "weights_saw needs a task", hint)
         return
     if ":" in recipe.task:
         _factory(document, ("task",), recipe.task)

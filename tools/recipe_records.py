@@ -100,8 +100,14 @@ class Recipe:
         default_factory=dict, metadata={"help": "arguments of the zoo network or the factory"}
     )
     weights: str | None = option(None, "file with weights (.npz, .pt, .safetensors)")
+    weights_saw: tuple[str, ...] = option(
+        (), "splits these weights were trained on elsewhere; scores on them are marked as such"
+    )
     task: str | None = option(None, "data set name or package.module:factory")
     calibration: str | None = option(None, ".npz of raw inputs, where no task gives them")
+    input_shapes: tuple[tuple[int, ...], ...] = option(
+        (), "one shape per model input, batch of 1 first, where neither a task nor inputs tell"
+    )
     normalisation: str = option(
         "auto",
         "fold: the model takes normalised values and the files will take raw ones; "

@@ -85,7 +85,7 @@ def _value(hint: Any, value: Any) -> Any:
     if hint == tuple[PassStep, ...]:
         return tuple(_pass_step(item) for item in value)
     if origin is tuple:
-        return tuple(value)
+        return tuple(_value(args[0], item) for item in value)
     if dataclasses.is_dataclass(hint):
         return _record(typing.cast(type[Any], hint), value)
     return value

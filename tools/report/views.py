@@ -28,7 +28,8 @@ def where_scored(score: Facts) -> str:
     if data and not split.startswith(f"{data}/"):
         split = f"{data}/{split}"
     seed = "" if score.get("seed") is None else f", seed {score['seed']}"
-    return f"{split}, {score['samples']:,} samples{seed}"
+    seen = " (the weights were trained on them)" if score.get("seen_in_training") else ""
+    return f"{split}, {score['samples']:,} samples{seen}{seed}"
 
 
 def scores_of(report: Report, name: str) -> list[Facts]:

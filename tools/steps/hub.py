@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...compress.receipt import Receipt
+from ..inputs import shapes_text
 from ..scoring import footprint, validation_scores
 from .base import Step, Workplace
 
@@ -28,6 +30,7 @@ class HubStep(Step):
             "model": recipe.model if recipe.model_kind != "onnx" else "",
             "options": recipe.model_options,
             "normalisation": recipe.normalisation,
+            "input_shapes": recipe.input_shapes,
             "inputs": {k: hashes.get(k) for k in ("model", "weights", "task", "calibration")},
         }
 
@@ -70,32 +73,47 @@ def from_onnx(place: Workplace) -> Any:
     """The hub of the user's file, the task's normalisation folded in unless the file holds it."""
     from ...export.onnx import hub as hubs
 
-    hub = hubs.from_onnx(place.inputs.path(place.recipe.model))
+    path, known = place.inputs.path(place.recipe.model), place.inputs.known_shapes
+    hub = hubs.from_onnx(path, input_shapes=_free_inputs(path, known))
     check_shapes(hub, place.inputs)
     normalisation = place.inputs.normalisation(hub)
     return hub if normalisation is None else hubs.with_normalisation(hub, normalisation)
 
 
+def _free_inputs(path: Path, known: tuple[tuple[int, ...], ...]) -> dict[str, tuple[int, ...]]:
+    """Shapes for the inputs that the file leaves open behind the batch, and for which `known` has as many axes."""
+    from ...export.onnx.intake import parse
+    from ...runtime.artifact import read_model_bytes
+
+    graph = parse(read_model_bytes(path), str(path)).graph if known else None
+    if graph is None:
+        return {}
+    constants = {tensor.name for tensor in graph.initializer}
+    fed = [value for value in graph.input if value.name not in constants]
+    found = {}
+    for value, shape in zip(fed, known, strict=False):
+        dims = value.type.tensor_type.shape.dim
+        if len(dims) == len(shape) and any(d.dim_value < 1 for d in dims[1:]):
+            found[value.name] = shape
+    return found
+
+
 def check_shapes(hub: Any, inputs: Inputs) -> None:
-    """The task must feed what the file takes."""
+    """What feeds the model must be what the file takes."""
     from ...runtime.errors import InputError
 
-    found = input_shapes(hub)
-    if inputs.task is not None:
-        wanted, source = (
-            tuple((1, *s) for s in inputs.task.input_shapes),
-            f"task {inputs.task.name}",
-        )
-    elif inputs.recipe.calibration is not None:
-        wanted, source = tuple(x.shape for x in inputs.calibration_file[0]), "the calibration file"
-    else:
+    found, wanted = input_shapes(hub), inputs.known_shapes
+    if not wanted or found == wanted:
         return
-    if found != wanted:
-        raise InputError(
-            f"the model takes {_text(found)}, {source} gives {_text(wanted)} (batch of 1)",
-            where=inputs.recipe.model,
-            hint="inputs have channels on axis 1, as in ONNX; choose data that fits the model",
-        )
+    if inputs.task is not None:
+        source = f"task {inputs.task.name}"
+    else:
+        source = "the calibration file" if inputs.recipe.calibration else "the shape asked for"
+    raise InputError(
+        f"the model takes {shapes_text(found)}, {source} gives {shapes_text(wanted)} (batch of 1)",
+        where=inputs.recipe.model,
+        hint="inputs have channels on axis 1, as in ONNX; choose data that fits the model",
+    )
 
 
 def input_shapes(hub: Any) -> tuple[tuple[int, ...], ...]:
@@ -103,10 +121,6 @@ def input_shapes(hub: Any) -> tuple[tuple[int, ...], ...]:
     return tuple(
         tuple(d.dim_value for d in value.type.tensor_type.shape.dim) for value in hub.graph.input
     )
-
-
-def _text(shapes: tuple[tuple[int, ...], ...]) -> str:
-    return " and ".join("x".join(map(str, shape)) for shape in shapes)
 
 
 def weights_of(place: Workplace) -> Any:

@@ -94,6 +94,7 @@ def _source(model: str, options: dict[str, Any]) -> ModelSource:
         "threads",
         "no_user_code",
         "random_weights",
+        "weights_saw",
     )
     source = open_source(model, inputs_file=options["calibration"], **{k: options[k] for k in keys})
     method, settings = options["method"], _settings(options)

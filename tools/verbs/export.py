@@ -17,6 +17,7 @@ from .options import (
     model_options,
     out_options,
     ptq_options,
+    shapes_option,
     threads_option,
 )
 
@@ -53,6 +54,7 @@ AUTO = "float32, or int8 for a quantized model"
     show_default=True,
     help="Of TFLite files.",
 )
+@shapes_option
 @ptq_options
 @data_options
 @model_options
@@ -108,16 +110,19 @@ def _source(model: str, options: dict[str, Any]) -> tuple[ModelSource, bool]:
         "threads",
         "no_user_code",
         "random_weights",
+        "weights_saw",
+        "input_shapes",
     )
     source = open_source(model, inputs_file=options["calibration"], **{k: options[k] for k in keys})
     source = with_name(source, options["name"])
     has_inputs = options["task"] is not None or options["calibration"] is not None
-    if source.recipe.model_kind == "factory" and not has_inputs:
+    if source.recipe.model_kind == "factory" and not has_inputs and not options["input_shapes"]:
         from ...compress.factory import load_factory
 
         load_factory(model, Path.cwd(), source.allow_user_code)  # a name that is wrong comes first
         raise click.UsageError(
-            "the shapes of the model's inputs are unknown: give --task NAME or --calibration FILE"
+            "the shapes of the model's inputs are unknown: give --input-shape 1,3,32,32 (once per input), "
+            "--task NAME or --calibration FILE"
         )
     quantized = source.recipe.model_kind == "onnx" and _is_quantized(Path(model))
     precisions = options["precisions"] or (("int8",) if quantized else ("float32",))

@@ -27,6 +27,14 @@ _MODEL = (
         "--no-user-code", is_flag=True, help="Refuse module:factory, which runs your code."
     ),
 )
+_SEEN = (
+    click.option(
+        "--weights-saw",
+        default="",
+        metavar="SPLITS",
+        help="Splits the weights were trained on (train,validation): scores on them are marked.",
+    ),
+)
 _PTQ = (
     click.option(
         "--calibration",
@@ -91,8 +99,37 @@ def data_options(function: F) -> F:
 
 
 def ptq_options(function: F) -> F:
-    """--calibration, --calibration-samples, --observer, --keep-float, --io."""
-    return _all(_PTQ)(function)
+    """--calibration, --calibration-samples, --observer, --keep-float, --io; --weights-saw for its receipts."""
+    return _all((*_PTQ, *_SEEN))(function)
+
+
+def shapes_option(function: F) -> F:
+    """--input-shape, repeatable, one per model input."""
+    return click.option(
+        "--input-shape",
+        "input_shapes",
+        multiple=True,
+        callback=_shapes,
+        metavar="1,3,32,32",
+        help="Shape of a model input, batch of 1 first (repeatable); where no task or inputs tell.",
+    )(function)
+
+
+def _shapes(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[int, ...], ...]:
+    found = []
+    for text in values:
+        parts = text.replace("x", ",").split(",")
+        if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+            hint = "write whole numbers from 1 on, as in 1,3,32,32"
+            raise click.BadParameter(f"{text!r} is no shape: {hint}", context, parameter)
+        shape = tuple(int(part) for part in parts)
+        if shape[0] != 1:
+            hint = "files are made for single samples, so the first number is 1"
+            raise click.BadParameter(f"{text!r} has a batch of {shape[0]}: {hint}", context, parameter)
+        found.append(shape)
+    return tuple(found)
 
 
 def listing(
