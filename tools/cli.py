@@ -28,11 +28,12 @@ VERBS = {
     "compress": "Quantize a model (after training, or with training).",
     "export": "Write ONNX and TFLite files of a model.",
     "verify": "Prove that files compute what the model computes.",
-    "profile": "Measure latency and memory of files on this machine.",
+    "profile": "Measure files on this machine or a board; count on an emulated one.",
     "gate": "Fail when a file got slower, bigger or worse than allowed.",
     "report": "Show or rewrite the report of a run folder.",
     "inspect": "Show the layers, sizes and tensors of any ONNX or TFLite file.",
     "lint": "Check a TFLite file against the int8 rules and engine versions.",
+    "devices": "List devices, probe and set up boards, import records.",
     "recipes": "List and show recipes, print their schema.",
     "doctor": "Check this installation, its engines, data and cache.",
 }

@@ -1,21 +1,18 @@
-"""`edgepress profile`: latency and memory of files on this machine, each run in a fresh process."""
+"""`edgepress profile`: latency and memory of files here or on a board, executed instructions on an emulated one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..exit_codes import ExitCode
 from ..invocation import Invocation, common_options
+from .device_options import board_options, measure_options, reach_options
 from .options import PATH, threads_option
 
 if TYPE_CHECKING:
-    from ...devices.measurement import Measurement
-
-Rows = list[tuple[Path, "Measurement"]]
+    from ..device_profile import Profiled
 
 
 @click.command("profile")
@@ -24,7 +21,7 @@ Rows = list[tuple[Path, "Measurement"]]
     "--engine",
     "engines",
     multiple=True,
-    help="onnxruntime, tflite, litert; all installed if left out.",
+    help="onnxruntime, tflite, litert; all the device has if left out.",
 )
 @threads_option
 @click.option(
@@ -40,113 +37,65 @@ Rows = list[tuple[Path, "Measurement"]]
     metavar="BASELINE",
     help="Measure this file in turn with each, and say how they differ.",
 )
+@click.option(
+    "--layers", is_flag=True, help="Times of layers as well, where the engine tells them."
+)
+@reach_options
+@measure_options
 @common_options
 @click.pass_obj
-def command(
-    call: Invocation,
-    files: tuple[Path, ...],
-    engines: tuple[str, ...],
-    threads: int,
-    processes: int,
-    compare: Path | None,
-) -> int:
-    """Measure FILES on this machine. Evidence "host": never the latency of another device."""
-    reads = [*files, *([compare] if compare else [])]
+def command(call: Invocation, /, **options: Any) -> int:
+    """Measure FILES on this machine, on a board, or count their instructions on an emulated one.
+
+    Every number stands with its evidence: "host" is never the latency of another device, a board's is "measured", and
+    an emulated board gives instruction counts and never milliseconds. On a board the outputs are compared with this
+    machine's first; a throttled run, or one during which the clock moved, is shown and ends with exit code 3.
+    """
+    from ..device_profile import Request, profile_files
+
+    files, compare = options["files"], options["compare"]
     if call.dry_run:
-        return call.plan(
-            "profile", reads=reads, engines=engines, threads=threads, processes=processes
-        )
-    from ...devices.host import interleave, measure_host
+        reads = [*files, *([compare] if compare else [])]
+        names = ("device", "engines", "threads", "processes", "layers")
+        return call.plan("profile", reads=reads, **{name: options[name] for name in names})
+    request = Request(
+        files=files,
+        device=options["device"],
+        engines=options["engines"],
+        threads=options["threads"],
+        processes=options["processes"],
+        compare=compare,
+        layers=options["layers"],
+        options=board_options(options),
+    )
+    with call.progress() as progress:
+        found = profile_files(request, progress)
+    call.give(_document(found), "" if call.json else _text(found))
+    return ExitCode.NO_VERDICT if found.invalid else ExitCode.OK
+
+
+def _document(found: Profiled) -> dict[str, Any]:
     from ...runtime.codec import to_json
 
-    rows: Rows = []
-    ratios: list[dict[str, Any]] = []
-    jobs = _jobs(files, engines)
-    with call.progress() as progress:
-        for path, engine in jobs:
-            if compare is None:
-                rows.append((path, measure_host(path, engine, threads, processes, progress)))
-                continue
-            both = interleave((compare, path), engine, threads, processes, progress)
-            rows += [(compare, both.base), (path, both.candidate)]
-            ratio = {
-                "file": str(path),
-                "baseline": str(compare),
-                "engine": engine,
-                "evidence": "host",
-            }
-            ratios.append({**ratio, **to_json(both.comparison)})
-    document = {
+    return {
         "schema": "edgepress-profile/1",
-        "measurements": [{"file": str(path), **to_json(m)} for path, m in rows],
-        "comparisons": ratios,
+        "measurements": [{"file": str(path), **to_json(m)} for path, m in found.rows],
+        "comparisons": found.ratios,
+        "layers": found.layers,
+        "notes": found.notes,
     }
-    call.give(document, "" if call.json else _text(rows, ratios))
-    return ExitCode.OK
 
 
-def _jobs(files: Sequence[Path], engines: Sequence[str]) -> list[tuple[Path, str]]:
-    """(file, engine): every file in each engine asked for that runs its format."""
-    from ...runtime.artifact import detect_format, read_model_bytes
-    from ...runtime.engines import engines_for, find_engine
-    from ..engines import usable_engines
+def _text(found: Profiled) -> str:
+    from ..profile_text import counts_table, difference, latency_table, layers_text
 
-    for name in engines:
-        find_engine(name)
-    jobs = []
-    for path in files:
-        form = detect_format(read_model_bytes(path), str(path))
-        wanted = [name for name in engines if name in engines_for(form)]
-        if engines and not wanted:
-            able = " or ".join(engines_for(form))
-            raise click.UsageError(f"none of {', '.join(engines)} runs {path}: use {able}")
-        jobs += [(path, engine) for engine in usable_engines(wanted, [form])]
-    return jobs
-
-
-def _text(rows: Rows, ratios: list[dict[str, Any]]) -> str:
-    from ..render import kib, number, table
-
-    headers = (
-        "file",
-        "engine",
-        "median",
-        "p90",
-        "p99",
-        "load",
-        "peak memory",
-        "threads",
-        "evidence",
-        "device",
-    )
-    body = [
-        (
-            path.name,
-            f"{m.engine} {m.engine_version}",
-            *(
-                number(m.values.get(key), "ms")
-                for key in ("latency_ms", "latency_p90_ms", "latency_p99_ms", "load_ms")
-            ),
-            kib(m.values.get("peak_rss_bytes")),
-            str(m.threads),
-            str(m.evidence),
-            m.device,
-        )
-        for path, m in rows
-    ]
-    lines = [table(headers, body, (2, 3, 4, 5, 6, 7))]
-    lines += [_difference(ratio) for ratio in ratios]
-    lines += [f"note: {note}" for note in dict.fromkeys(n for _, m in rows for n in m.notes)]
+    timed = [(path, m) for path, m in found.rows if "latency_ms" in m.values]
+    counted = [(path, m) for path, m in found.rows if "instructions" in m.values]
+    lines = [latency_table(timed)] * bool(timed) + [counts_table(counted)] * bool(counted)
+    lines += [difference(ratio) for ratio in found.ratios]
+    lines += [layers_text(layers) for layers in found.layers]
+    notes = [note for _, m in found.rows for note in m.notes] + found.notes
+    lines += [f"note: {note}" for note in dict.fromkeys(notes)]
+    for path, m in found.rows:
+        lines += [f"INVALID {path.name} in {m.engine}: {reason}" for reason in m.invalid]
     return "\n".join(lines)
-
-
-def _difference(ratio: dict[str, Any]) -> str:
-    """One comparison in words; noise of the baseline against itself stands beside it."""
-    from ..render import number
-
-    change, low, high = (100 * (ratio[key] - 1) for key in ("ratio", "low", "high"))
-    noise = 100 * abs(ratio["self_ratio"] - 1)
-    return (
-        f"{Path(ratio['file']).name} in {ratio['engine']} against {Path(ratio['baseline']).name}: {change:+.1f} % "
-        f"[{low:+.1f}, {high:+.1f}] of the median; baseline against itself {number(noise, '%')} ({ratio['evidence']})"
-    )

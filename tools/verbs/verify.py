@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..exit_codes import ExitCode
+from ..exit_codes import ExitCode, worst
 from ..invocation import Invocation, common_options
+from .device_options import board_options, reach_options
 from .options import PATH, data_options, model_options, threads_option
 
 if TYPE_CHECKING:
     from ...export.parity_records import Candidate, ParityReport
+    from ..device_proof import DeviceRow
 
 OUTCOMES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "none": ExitCode.NO_VERDICT}
 
@@ -49,6 +51,7 @@ OUTCOMES = {"pass": ExitCode.OK, "fail": ExitCode.FAILED, "none": ExitCode.NO_VE
 @data_options
 @model_options
 @threads_option
+@reach_options
 @common_options
 @click.pass_obj
 def command(
@@ -58,7 +61,8 @@ def command(
 
     REFERENCE is a zoo name, module:factory, or an ONNX or TFLite file; CANDIDATE an ONNX or TFLite file. Float files
     must agree within a relative tolerance, an int8 TFLite file with the int8 ONNX file of the same numbers within
-    steps of its scale; what quantization itself costs is reported, not judged.
+    steps of its scale; what quantization itself costs is reported, not judged. With --device every file runs there,
+    too, and its outputs must be those of this machine.
     """
     inputs_file, task = options["inputs_file"], options["task"]
     if (inputs_file is None) == (task is None):
@@ -66,17 +70,21 @@ def command(
     if call.dry_run:
         reads = [reference, *candidates, *([inputs_file] if inputs_file else [])]
         return call.plan(
-            "verify", reads=reads, **{k: options[k] for k in ("task", "samples", "layers")}
+            "verify",
+            reads=reads,
+            **{k: options[k] for k in ("task", "samples", "layers", "device")},
         )
     from ...export.parity import verify
     from ...runtime.codec import to_json
     from ..report.build import parity_outcome
 
     run, samples, label = _reference(reference, options)
+    chosen = _candidates(candidates, options["engines"], options["file_layout"] or "")
     with call.progress() as progress:
+        there = _on_device(options, chosen, samples)
         report = verify(
             run,
-            _candidates(candidates, options["engines"], options["file_layout"] or ""),
+            chosen,
             samples,
             layers=options["layers"],
             progress=progress,
@@ -86,8 +94,25 @@ def command(
     outcome = parity_outcome(proof)
     document = {"schema": "edgepress-verify/1", **proof, "outcome": outcome, "evidence": "host"}
     document["inputs"] = str(inputs_file) if inputs_file else f"{task}/{options['split']}"
-    call.give(document, "" if call.json else _text(report, outcome, document["inputs"]))
-    return OUTCOMES[outcome]
+    document["device"] = to_json(there)
+    text = "" if call.json else _text(report, outcome, document["inputs"])
+    call.give(document, "\n".join([text, *(row.text for row in there)]))
+    codes = [OUTCOMES[outcome]] + [ExitCode.FAILED for row in there if row.outcome == "fail"]
+    return worst(codes)
+
+
+def _on_device(
+    options: Mapping[str, Any], candidates: Sequence[Candidate], samples: Sequence[Any]
+) -> list[DeviceRow]:
+    """The files on the device against themselves on this machine; nothing for the host."""
+    if options["device"] == "host":
+        return []
+    from ..device_proof import prove_on_device
+
+    named = bool(options["engines"])
+    return prove_on_device(
+        options["device"], candidates, samples, board_options(options), named=named
+    )
 
 
 def _reference(reference: str, options: Mapping[str, Any]) -> tuple[Any, Sequence[Any], str]:
