@@ -52,8 +52,9 @@ def process_row(
 def with_processes(entry: Entry, rows: Sequence[ProcessRow]) -> Entry:
     """The entry with its location, best, spread and interval from `rows`."""
     values = np.array([row.value(entry.statistic) for row in rows], np.float64)
-    if not values.size or not np.isfinite(values).all() or not (values > 0).all():
-        bad = float(values[~(values > 0)][0]) if values.size and not (values > 0).all() else np.nan
+    sound = np.isfinite(values) & (values > 0)
+    if not values.size or not sound.all():
+        bad = float(values[~sound][0]) if values.size else np.nan
         return replace(entry, location=bad, processes=tuple(rows), ci95=None, best=None)
     location = float(np.median(values))
     found = replace(
