@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.codec import to_json
+from ..recipe import recipe_values
 from ..run_folder import write_json
 from .hub import weights_of
 
@@ -14,9 +15,22 @@ if TYPE_CHECKING:
 
     from ...compress.passes import LoopOptions
     from ...compress.training import TrainResult
+    from ..inputs import Inputs
     from .base import Workplace
 
 CHECKPOINT = "checkpoint.pt"
+
+
+def training_facts(options: LoopOptions, inputs: Inputs) -> dict[str, Any]:
+    """What the key of a step that trains covers: the model, what it starts from, the data, every option."""
+    recipe = inputs.recipe
+    return {
+        "model": recipe.model,
+        "model_options": recipe.model_options,
+        "normalisation": recipe.normalisation,
+        "inputs": dict(inputs.hashes),
+        "options": recipe_values(options),
+    }
 
 
 def train_config(options: LoopOptions, place: Workplace) -> Any:

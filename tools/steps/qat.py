@@ -21,6 +21,7 @@ from .loop import (
     save_history,
     teacher_of,
     train_config,
+    training_facts,
     training_notes,
 )
 from .train import score_torch
@@ -46,15 +47,7 @@ class QatStep(Step):
 
     def key_facts(self, inputs: Inputs) -> Mapping[str, Any]:
         """The model, what it starts from, the data, every option."""
-        recipe = inputs.recipe
-        return {
-            "model": recipe.model,
-            "model_options": recipe.model_options,
-            "normalisation": recipe.normalisation,
-            "io": recipe.export.io,
-            "inputs": dict(inputs.hashes),
-            "options": recipe_values(self.options),
-        }
+        return {**training_facts(self.options, inputs), "io": inputs.recipe.export.io}
 
     def title(self) -> str:
         """One line for plans."""

@@ -18,6 +18,7 @@ from .loop import (
     save_history,
     teacher_of,
     train_config,
+    training_facts,
     training_notes,
 )
 
@@ -41,14 +42,7 @@ class TrainStep(Step):
 
     def key_facts(self, inputs: Inputs) -> Mapping[str, Any]:
         """The model, what it starts from, the data, every option."""
-        recipe = inputs.recipe
-        return {
-            "model": recipe.model,
-            "model_options": recipe.model_options,
-            "normalisation": recipe.normalisation,
-            "inputs": dict(inputs.hashes),
-            "options": recipe_values(self.options),
-        }
+        return training_facts(self.options, inputs)
 
     def title(self) -> str:
         """One line for plans."""

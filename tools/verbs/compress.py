@@ -9,7 +9,14 @@ import click
 
 from ..exit_codes import ExitCode
 from ..invocation import Invocation, common_options
-from .options import data_options, model_options, out_options, ptq_options, threads_option
+from .options import (
+    data_options,
+    given_model,
+    model_options,
+    out_options,
+    ptq_options,
+    threads_option,
+)
 
 if TYPE_CHECKING:
     from ..model_source import ModelSource
@@ -85,18 +92,7 @@ def _source(model: str, options: dict[str, Any]) -> ModelSource:
 
     if options["task"] is None and options["calibration"] is None:
         raise click.UsageError("real inputs are needed: give --task NAME or --calibration FILE")
-    keys = (
-        "weights",
-        "task",
-        "normalisation",
-        "data",
-        "seed",
-        "threads",
-        "no_user_code",
-        "random_weights",
-        "weights_saw",
-    )
-    source = open_source(model, inputs_file=options["calibration"], **{k: options[k] for k in keys})
+    source = open_source(model, **given_model(options))
     method, settings = options["method"], _settings(options)
     check_order([method], start_facts(source.recipe))
     made: Any = QatOptions(**settings) if method == "qat" else QuantizeOptions(**settings)

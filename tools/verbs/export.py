@@ -13,6 +13,7 @@ from ..exit_codes import ExitCode
 from ..invocation import Invocation, common_options
 from .options import (
     data_options,
+    given_model,
     listing,
     model_options,
     out_options,
@@ -101,19 +102,7 @@ def _source(model: str, options: dict[str, Any]) -> tuple[ModelSource, bool]:
     from ..model_source import open_source, with_name
     from ..recipe_records import ExportOptions, PassStep
 
-    keys = (
-        "weights",
-        "task",
-        "normalisation",
-        "data",
-        "seed",
-        "threads",
-        "no_user_code",
-        "random_weights",
-        "weights_saw",
-        "input_shapes",
-    )
-    source = open_source(model, inputs_file=options["calibration"], **{k: options[k] for k in keys})
+    source = open_source(model, **given_model(options), input_shapes=options["input_shapes"])
     source = with_name(source, options["name"])
     has_inputs = options["task"] is not None or options["calibration"] is not None
     if source.recipe.model_kind == "factory" and not has_inputs and not options["input_shapes"]:

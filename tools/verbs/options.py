@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,6 +98,13 @@ def data_options(function: F) -> F:
     return _all(_DATA)(function)
 
 
+def given_model(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `open_source` takes of the options of a verb that has model, data and calibration options."""
+    keys = ("weights", "random_weights", "seed", "no_user_code", "task", "data", "normalisation")
+    given = {key: options[key] for key in (*keys, "weights_saw", "threads")}
+    return {**given, "inputs_file": options["calibration"]}
+
+
 def ptq_options(function: F) -> F:
     """--calibration, --calibration-samples, --observer, --keep-float, --io; --weights-saw for its receipts."""
     return _all((*_PTQ, *_SEEN))(function)
@@ -127,7 +134,9 @@ def _shapes(
         shape = tuple(int(part) for part in parts)
         if shape[0] != 1:
             hint = "files are made for single samples, so the first number is 1"
-            raise click.BadParameter(f"{text!r} has a batch of {shape[0]}: {hint}", context, parameter)
+            raise click.BadParameter(
+                f"{text!r} has a batch of {shape[0]}: {hint}", context, parameter
+            )
         found.append(shape)
     return tuple(found)
 
