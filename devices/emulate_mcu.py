@@ -13,16 +13,13 @@ compile and run here as well.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..runtime.errors import EngineCrashedError, InputError, MissingToolError, ToolFailedError
+from .child_process import Ended, run_child
 from .count_plugin import build_plugin
 from .firmware import DEFAULT_STACK_BYTES, RETURNED, Firmware, Program, build_firmware
 from .firmware_counts import Counts, read_counts
@@ -128,13 +125,19 @@ def _run(
         folder = Path(name)
         (folder / "vectors.bin").write_bytes(pack(vectors, layout))
         command = _command(firmware, tools, addresses)
-        code, said = _emulate(command, folder, timeout_s, where)
+        ended = run_child(command, folder, timeout_s)
+        if ended.code is None:
+            raise EngineCrashedError(
+                f"the program did not end within {timeout_s:g} s",
+                where=where,
+                hint="look for an endless loop, or allow more seconds; emulation is slow",
+            )
         written = _read(folder / "outputs.bin")
         rows = unpack(
-            written[: _whole(written, layout)] if code else written, vectors, layout, where
+            written[: _whole(written, layout)] if ended.code else written, vectors, layout, where
         )
-        _check_exit(code, said, folder, firmware, tools.toolchain, len(rows), where)
-        if code == _EXIT_PROGRAM:
+        _check_exit(ended, folder, firmware, tools.toolchain, len(rows), where)
+        if ended.code == _EXIT_PROGRAM:
             raise InputError(
                 f"vector {len(rows) - 1}: the program gave the error {rows[-1].said}", where=where
             )
@@ -164,40 +167,8 @@ def _command(firmware: Firmware, tools: Tools, addresses: Sequence[int]) -> list
     return [*command, "-kernel", str(firmware.elf)]
 
 
-def _emulate(command: list[str], folder: Path, timeout_s: float, where: str) -> tuple[int, str]:
-    """(exit status, what QEMU said); the emulator is ended with whatever comes."""
-    try:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ToolFailedError(f"cannot be run: {error.strerror}", where=command[0]) from error
-    try:
-        said, _ = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired as error:
-        raise EngineCrashedError(
-            f"the program did not end within {timeout_s:g} s",
-            where=where,
-            hint="look for an endless loop, or allow more seconds; emulation is slow",
-        ) from error
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    return process.returncode, said
-
-
 def _check_exit(
-    code: int,
-    said: str,
+    ended: Ended,
     folder: Path,
     firmware: Firmware,
     toolchain: ArmToolchain,
@@ -205,6 +176,7 @@ def _check_exit(
     where: str,
 ) -> None:
     """Raise what a run that did not end well means; the program's own errors are left to the caller."""
+    code = ended.code or 0
     if code in (0, _EXIT_PROGRAM):
         return
     at = f"vector {rows}: "
@@ -213,7 +185,7 @@ def _check_exit(
         text = fault.text(lambda address: _place(toolchain, firmware, address))
         hint = "give more stack_bytes" if fault.stack_overflow else "look at that line"
         raise EngineCrashedError(at + text, where=where, hint=hint)
-    if "Lockup" in said:
+    if "Lockup" in ended.err:
         raise EngineCrashedError(
             f"{at}the core locked up: a fault while a fault was being told", where=where
         )
@@ -221,7 +193,7 @@ def _check_exit(
         _EXIT_NO_VECTORS: "the program could not read its test vectors",
         _EXIT_NOT_WRITTEN: "the program could not write its outputs: is the disk full?",
     }
-    last = " / ".join(said.strip().splitlines()[-3:])[:600]
+    last = ended.last_words
     raise ToolFailedError(
         meaning.get(code, f"QEMU ended with status {code}") + (f": {last}" if last else ""),
         where=where,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..runtime import errors
 from ..runtime.errors import EdgepressError, EngineCrashedError, ToolFailedError
+from .child_process import run_child
 from .qemu import Emulator
 
 DEFAULT_TIMEOUT_S = 300.0
@@ -59,7 +57,8 @@ def run_guest(
     command += ["-plugin", plugin] if plugin else []
     command += [str(board.python), "-s", str(board.agent), *arguments]
     environment = _environment(board, folder, keep_bytecode)
-    code, out, err = _communicate(command, folder, environment, timeout_s)
+    ended = run_child(command, folder, timeout_s, environment)
+    code = ended.code
     where = f"{board.name} (emulated {board.cpu})"
     if code is None:
         raise EngineCrashedError(
@@ -69,12 +68,11 @@ def run_guest(
         )
     if code < 0:
         raise _crash(-code, arguments, where)
-    told = _last_document(out)
+    told = _last_document(ended.out)
     if told is not None and "error" in told:
         raise _told(told["error"])
     if code != 0 or told is None:
-        said = " / ".join((err.strip() or out.strip()).splitlines()[-3:])
-        raise ToolFailedError(f"the guest ended with code {code}: {said[:600]}", where=where)
+        raise ToolFailedError(f"the guest ended with code {code}: {ended.last_words}", where=where)
     return told
 
 
@@ -90,36 +88,6 @@ def _environment(board: EmulatedBoard, folder: Path, keep_bytecode: bool) -> dic
         "OMP_NUM_THREADS": "1",
     }
     return variables if keep_bytecode else {**variables, "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def _communicate(
-    command: list[str], folder: Path, environment: dict[str, str], timeout_s: float
-) -> tuple[int | None, str, str]:
-    """(exit code, stdout, stderr); the code is None after a time-out, negative after a signal."""
-    try:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ToolFailedError(f"cannot be run: {error.strerror}", where=command[0]) from error
-    try:
-        out, err = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        return None, "", ""
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    return process.returncode, out, err
 
 
 _SIGNALS = {
