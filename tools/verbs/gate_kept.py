@@ -12,6 +12,18 @@ from .gate_options import CONFIG, FORCE, FORMAT, OUT, VERDICT, finish, with_opti
 from .options import PATH
 
 
+def _share(context: click.Context, parameter: click.Parameter, text: str) -> float:
+    """Callback: 5% or 0.05 -> 0.05."""
+    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
+    try:
+        value = float(number) / (100 if percent else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise click.BadParameter(f"{text!r} is no share such as 5%", context, parameter)
+    return value
+
+
 @click.command("compare")
 @click.option(
     "--base", type=PATH, required=True, help="Old results, or a history (.jsonl) with --best-of."
@@ -21,7 +33,11 @@ from .options import PATH
     "--best-of", type=click.IntRange(1), help="Against the best of the last N of a history."
 )
 @click.option(
-    "--tolerance", default="5%", show_default=True, help="Of times that no configuration limits."
+    "--tolerance",
+    default="5%",
+    show_default=True,
+    callback=_share,
+    help="Of times that no configuration limits.",
 )
 @CONFIG
 @OUT
@@ -35,7 +51,7 @@ def compare_command(
     base: Path,
     new: Path,
     best_of: int | None,
-    tolerance: str,
+    tolerance: float,
     config: Path | None,
     out: Path | None,
     force: bool,
@@ -67,23 +83,11 @@ def compare_command(
         old,
         read_results(new),
         config=load_config(config) if config else None,
-        tolerance=share_of(tolerance),
+        tolerance=tolerance,
         rules=Rules(test=test, trust_stored=trust, today=today),
         policy=policy,
     )
     return finish(call, results, out, form, exit_zero, [])
-
-
-def share_of(text: str) -> float:
-    """5% or 0.05 -> 0.05."""
-    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
-    try:
-        value = float(number) / (100 if percent else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1:
-        raise click.BadParameter(f"{text!r} is no share such as 5%", param_hint="--tolerance")
-    return value
 
 
 @click.group("baseline")
@@ -155,12 +159,18 @@ def report_command(call: Invocation, source: Path, out: Path | None, force: bool
 @click.command("history")
 @click.option("--file", "source", type=PATH, required=True, help="History, one document a line.")
 @click.option("--add", type=PATH, help="Results to add first.")
-@click.option("--tolerance", default="5%", show_default=True, help="Smallest step worth telling.")
+@click.option(
+    "--tolerance",
+    default="5%",
+    show_default=True,
+    callback=_share,
+    help="Smallest step worth telling.",
+)
 @click.option("--index", type=PATH, help="The sqlite index (else beside the history).")
 @common_options
 @click.pass_obj
 def history_command(
-    call: Invocation, source: Path, add: Path | None, tolerance: str, index: Path | None
+    call: Invocation, source: Path, add: Path | None, tolerance: float, index: Path | None
 ) -> int:
     """Show how each number went: its steps, and the commit of the last one for the worse."""
     if call.dry_run:
@@ -170,10 +180,9 @@ def history_command(
     from ..gate.records import read_results
     from ..gate.trend_text import trend_text
 
-    share = share_of(tolerance)
     if add is not None:
         append(read_results(add), source)
-    found = trends(source, share, index)
+    found = trends(source, tolerance, index)
     document = {"schema": "edgepress-trends/1", "trends": [to_json(trend) for trend in found]}
     call.give(document, "" if call.json else trend_text(found))
     return ExitCode.OK

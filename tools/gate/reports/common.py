@@ -66,6 +66,11 @@ def footer(results: Results) -> str:
     return f"{commit}{results.tool}, {results.created}; {', '.join(facts)}"
 
 
+def one_line(text: str) -> str:
+    """Text without control characters, on one line: a name in a file cannot write to a terminal or end a row."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def self_checks(results: Results) -> list[str]:
     """How much each baseline differs from itself."""
     return [

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from ....devices.verdict import Outcome
 from ..records import Judgement, Results
-from .common import value
+from .common import one_line, value
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SKIPPED = ("new", "warn", "inconclusive", "removed")
@@ -99,7 +99,7 @@ def _seconds(judgement: Judgement) -> float:
 
 
 def _one_line(judgement: Judgement) -> str:
-    return " ".join(judgement.verdict.reason.split())
+    return one_line(judgement.verdict.reason)
 
 
 def _attributes(values: dict[str, str]) -> str:

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from ..records import Judgement, Results
-from .common import LOUD, change, counts, evidence, footer, self_checks, value, worst_first
+from .common import (
+    LOUD,
+    change,
+    counts,
+    evidence,
+    footer,
+    one_line,
+    self_checks,
+    value,
+    worst_first,
+)
 
 _HEAD = (
     "| model | device | metric | baseline | candidate | change [interval] | limit | verdict | evidence |",
@@ -55,4 +65,4 @@ def _cell(text: str) -> str:
         ("*", "\\*"),
     ):
         text = text.replace(raw, safe)
-    return " ".join(text.split())
+    return one_line(text)
