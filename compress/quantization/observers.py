@@ -27,6 +27,7 @@ MOVING_AVERAGE = 0.01
 _SIGNED_LEVELS, _UNSIGNED_LEVELS = 128, 256
 _GRID = 100
 _SMOOTHING = 1e-4  # of Q's mass goes to a bin that is empty in Q but not in P
+_PARTS = 8  # of the candidates of the entropy search: a part at a time fits the cache
 _QMIN, _LEVELS = -128, 255
 
 
@@ -227,16 +228,13 @@ def _grid_error(centres: Array, weights: Array, low: float, high: float, share: 
 def _best_length(counts: Array, levels: int) -> int:
     """Number of bins i whose threshold gives the smallest KL divergence; the largest of equals."""
     divergence = _Divergence(counts, levels)
-    best, length = float("inf"), len(counts)
-    for i in range(min(levels, len(counts)), len(counts) + 1):
-        cost = divergence.of(i)
-        if cost <= best:
-            best, length = cost, i
-    return length
+    lengths = np.arange(min(levels, len(counts)), len(counts) + 1)
+    costs = np.concatenate([divergence.of(part) for part in np.array_split(lengths, _PARTS)])
+    return int(lengths[len(costs) - 1 - int(np.argmin(costs[::-1]))])
 
 
 class _Divergence:
-    """KL(P || Q) for the first i bins, from running sums.
+    """KL(P || Q) for the first i bins, from running sums, for many i at once.
 
     With N = sum P, M = sum Q before the smoothing:  N KL = sum p log(p / N) - sum p log(q / M), and all bins of a
     run have the same q = mass / filled bins, so the second sum needs one term a run.
@@ -248,23 +246,20 @@ class _Divergence:
         self.filled = np.concatenate([[0], np.cumsum(counts > 0)])
         self.entropy = np.concatenate([[0.0], np.cumsum(_x_log(counts, counts))])
 
-    def of(self, i: int) -> float:
-        """The divergence of threshold i; infinite if everything would be clipped."""
-        total, kept = float(self.mass[-1]), float(self.mass[i])
-        if kept == 0.0:
-            return float("inf")
-        last = float(self.counts[i - 1])
+    def of(self, i: Array) -> Array:
+        """The divergence of every threshold in `i`; infinite where everything would be clipped."""
+        total, kept, last = float(self.mass[-1]), self.mass[i], self.counts[i - 1]
         tail = total - kept
-        edges = np.arange(self.levels + 1) * i // self.levels
+        edges = np.arange(self.levels + 1) * i[:, None] // self.levels
         runs = np.diff(self.mass[edges])
-        q = runs / np.maximum(np.diff(self.filled[edges]), 1) / kept
-        own = self.entropy[i - 1] + float(_x_log(last + tail, last + tail))
-        crossed = float(_x_log(runs, q).sum())
-        if tail > 0.0 and last > 0.0:
-            crossed += tail * float(np.log(q[-1]))
-        elif tail > 0.0:
-            crossed += kept * float(np.log1p(-_SMOOTHING)) + tail * float(np.log(_SMOOTHING))
-        return own / total - float(np.log(total)) - crossed / total
+        some = np.where(kept > 0.0, kept, 1.0)
+        q = runs / np.maximum(np.diff(self.filled[edges]), 1) / some[:, None]
+        own = self.entropy[i - 1] + _x_log(last + tail, last + tail)
+        crossed = _x_log(runs, q).sum(axis=1)
+        clipped = tail * np.log(np.where(last > 0.0, q[:, -1], _SMOOTHING))
+        empty = np.where((tail > 0.0) & (last <= 0.0), kept * np.log1p(-_SMOOTHING), 0.0)
+        costs = own / total - np.log(total) - (crossed + clipped + empty) / total
+        return np.asarray(np.where(kept > 0.0, costs, np.inf))
 
 
 def _x_log(x: Any, y: Any) -> Any:
