@@ -15,6 +15,7 @@ from .views import (
     reference_score,
     score_text,
     scores_of,
+    size_change,
     transitions,
 )
 
@@ -47,7 +48,7 @@ def files_table(report: Report) -> Table:
         fixed = (
             artifact["name"],
             kib(artifact["file_bytes"]),
-            f"{number(artifact['times_smaller'])}x" if "times_smaller" in artifact else "",
+            size_change(artifact),
             kib(totals.get("weight_bytes")),
             number(totals.get("macs")),
         )

@@ -25,7 +25,7 @@ def score_text(score: Facts, sample_text: bool = True) -> str:
 def where_scored(score: Facts) -> str:
     """ "watch-har/test, 1,372 samples, seed 0"."""
     data, split = score.get("data"), score["split"]
-    if data and not split.startswith(f"{data}/"):
+    if data and "/" not in split:  # steps say the data themselves: "watch-har/test"
         split = f"{data}/{split}"
     seed = "" if score.get("seed") is None else f", seed {score['seed']}"
     seen = " (the weights were trained on them)" if score.get("seen_in_training") else ""
@@ -98,10 +98,21 @@ def measurements_of(report: Report, name: str) -> list[Facts]:
 
 
 def ratio(artifact: Facts) -> str:
-    """ "3.61x smaller than kws.float32.tflite", empty for the float file."""
-    if "times_smaller" not in artifact:
+    """ "3.61x smaller than kws.float32.tflite", or larger; empty for the float file."""
+    size = size_change(artifact)
+    if not size:
         return ""
-    return f"{number(artifact['times_smaller'])}x smaller than {artifact['smaller_than']}"
+    return f"{size} {'as' if size.startswith('same') else 'than'} {artifact['smaller_than']}"
+
+
+def size_change(artifact: Facts) -> str:
+    """ "3.61x smaller" or "1.27x larger"; empty for the float file."""
+    times = artifact.get("times_smaller")
+    if times is None:
+        return ""
+    if times == 1:
+        return "same size"
+    return f"{number(times)}x smaller" if times >= 1 else f"{number(1 / times)}x larger"
 
 
 def distance_text(distance: Facts) -> str:

@@ -84,6 +84,7 @@ class ExportStep(Step):
         for precision in recipe.export.precisions:
             model = model_for(precision, loaded, recipe)
             notes += [f"{precision}: {line}" for line in advice_on(precision, model, recipe)]
+            notes += unrolled(loaded["float_hub"]) if precision == "int8" else []
             for fmt in sorted(recipe.export.formats):
                 path = place.shared(f"artifacts/{artifact_name(recipe.name, precision, fmt)}")
                 metadata = metadata_for(model, place, precision, source)
@@ -120,7 +121,7 @@ def size_notes(rows: list[Exported]) -> list[str]:
         floats = [r for r in rows if r.format == row.format and r.precision == "float32"]
         if floats and row.precision != "float32":
             ratio = floats[0].file_bytes / row.file_bytes
-            said = f"{ratio:.2f}x smaller" if ratio >= 1.005 else "not smaller"
+            said = f"{ratio:.2f}x smaller" if ratio >= 1 else f"{1 / ratio:.2f}x larger"
             notes.append(f"{row.file}: {row.file_bytes} bytes, {said} than {floats[0].file}")
     return notes
 
@@ -197,6 +198,16 @@ def advice_on(precision: str, model: Any, recipe: Recipe) -> tuple[str, ...]:
     from ...export.onnx import storage
 
     return storage.advice(model, precision)
+
+
+def unrolled(hub: Any) -> list[str]:
+    """A remark if the float model has recurrent layers, which int8 files hold step by step."""
+    found = sorted({n.op_type for n in hub.graph.node} & {"LSTM", "GRU", "RNN"})
+    if not found:
+        return []
+    return [
+        f"int8: {' and '.join(found)} unrolled step by step: files grow with the series' length"
+    ]
 
 
 def fc_granularity(recipe: Recipe) -> str:
