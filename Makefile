@@ -10,7 +10,7 @@ help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
 $(STAMP): pyproject.toml constraints.txt setup.py tools/make_venv.sh
-	tools/make_venv.sh $(VENV) torch,litert,dev
+	tools/make_venv.sh $(VENV) torch,litert,ethosu,tflm,dev
 	@touch $@
 
 demo: $(STAMP)  ## train, quantize, export, prove and profile a watch network (minutes)
@@ -21,6 +21,7 @@ test: lint types  ## all tests that need no emulator (under 10 minutes on 2 core
 
 test-emulated: $(STAMP)  ## tests under QEMU; installs what is missing if root (minutes)
 	$(BIN)/python -c "from edgepress.devices.emulate_pi import setup; setup('pi5', install=True, progress=print)"
+	$(BIN)/python -c "from edgepress.devices.emulate_mcu import find_tools; find_tools(install=True)"
 	$(BIN)/python -m pytest -q -m emulated tests/emulated
 
 smoke: $(STAMP)  ## the whole flow on a toy model (under 30 seconds)

@@ -32,7 +32,7 @@ from .places import emulation_folder
 from .profile import Profile
 from .qemu import Emulator, find_system_emulator
 from .toolchain import ArmToolchain, find_arm_toolchain
-from .tools_needed import run_tool
+from .tools_needed import PACKAGES, install_packages, run_tool
 
 DEFAULT_TIMEOUT_S = 120.0
 
@@ -53,17 +53,28 @@ def find_tools(*, install: bool = False) -> Tools:
     """What emulated microcontrollers need.
 
     Args:
-        install: let apt-get install the compiler where it is missing (as root).
+        install: let apt-get install what is missing (as root).
 
     Raises:
         MissingToolError: compiler, C library or QEMU are missing; names the packages.
         ToolFailedError: one of them cannot be run.
     """
-    toolchain, emulator = find_arm_toolchain(install=install), find_system_emulator()
+    toolchain, emulator = find_arm_toolchain(install=install), _emulator(install)
     try:
-        return Tools(toolchain, emulator, build_plugin(emulation_folder(), emulator), "")
+        plugin = build_plugin(emulation_folder(), emulator, install=install)
+        return Tools(toolchain, emulator, plugin, "")
     except MissingToolError as error:
         return Tools(toolchain, emulator, None, error.what)
+
+
+def _emulator(install: bool) -> Emulator:
+    try:
+        return find_system_emulator()
+    except MissingToolError:
+        if not install:
+            raise
+    install_packages(PACKAGES["qemu-system-arm"].split())
+    return find_system_emulator()
 
 
 def run_firmware(
@@ -142,8 +153,8 @@ def _run(
                 f"vector {len(rows) - 1}: the program gave the error {rows[-1].said}", where=where
             )
         if len(rows) != len(vectors.inputs):
-            raise ToolFailedError(
-                f"{len(rows)} rows for {len(vectors.inputs)} vectors", where=where
+            raise EngineCrashedError(
+                f"the program ended the run itself in vector {len(rows)}", where=where
             )
         counts = Counts((), ())
         if tools.plugin is not None:
@@ -205,9 +216,9 @@ def _place(toolchain: ArmToolchain, firmware: Firmware, address: int) -> str:
     command = [str(toolchain.addr2line), "-f", "-e", str(firmware.elf), hex(address)]
     lines = run_tool(command, "looking up an address").splitlines()
     if len(lines) < 2 or lines[0].startswith("?"):
-        return "outside the program"
+        return "no code of the program"
     place = Path(lines[1].split(" (")[0]).name
-    return f"in {lines[0]}" if place.startswith("?") else f"in {lines[0]} at {place}"
+    return lines[0] if place.startswith("?") else f"{lines[0]} at {place}"
 
 
 def _read(path: Path) -> bytes:

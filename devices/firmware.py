@@ -262,14 +262,16 @@ class _Build:
         try:
             run_tool([*words, "-o", str(made)], f"linking {name}")
         except ToolFailedError as error:
-            raise link_error(error.what, self.machine) or error from error
+            where = ", ".join(map(str, self.program.sources))
+            raise link_error(error.what, self.machine, where) or error from error
         return made
 
     def _gcc(self) -> list[str]:
         return [str(self.toolchain.gcc), *self.flags]
 
     def _sections(self, elf: Path) -> Sections:
-        return read_sections(run_tool([self.toolchain.size, "-A", elf], "reading the sizes"))
+        said = run_tool([self.toolchain.size, "-A", elf], "reading the sizes")
+        return read_sections(said, ", ".join(map(str, self.program.sources)))
 
     def _symbols(self, elf: Path) -> dict[str, list[int]]:
         return read_symbols(run_tool([self.toolchain.nm, elf], "reading the addresses"))

@@ -42,14 +42,32 @@ class Sections:
         return self.data + self.bss
 
 
-def read_sections(text: str) -> Sections:
-    """Sizes from what `arm-none-eabi-size -A` says; the stack is left out, and what is not loaded."""
-    sizes = {row[0]: int(row[1]) for row in re.findall(r"^(\.[\w.]+)\s+(\d+)\s+\d+$", text, re.M)}
+_CONSTANT = (".vectors", ".text", ".rodata", ".ARM.extab", ".ARM.exidx", ".init_array")
+_NOT_LOADED = (".debug", ".comment", ".ARM.attributes", ".note", ".stack")
+
+
+def read_sections(text: str, where: str) -> Sections:
+    """Sizes from what `arm-none-eabi-size -A` says; the stack is left out, and what is not loaded.
+
+    Raises:
+        InputError: the program has a section of its own, whose memory is not known.
+        ToolFailedError: no sizes.
+    """
+    rows = re.findall(r"^(\S+)\s+(\d+)\s+\d+$", text, re.M)
+    sizes = {name: int(size) for name, size in rows if not name.startswith(_NOT_LOADED)}
     if ".text" not in sizes:
         raise ToolFailedError(f"tells no sizes: {text[:200]!r}", where="arm-none-eabi-size")
-    constant = (".vectors", ".text", ".rodata", ".ARM.extab", ".ARM.exidx", ".init_array")
-    text_bytes = sum(sizes.get(name, 0) for name in constant)
-    return Sections(text_bytes, sizes.get(".data", 0), sizes.get(".bss", 0))
+    strange = [
+        n for n, size in sizes.items() if size and n not in (*_CONSTANT, ".data", ".bss", "Total")
+    ]
+    if strange:
+        raise InputError(
+            f"the program puts something into the section {strange[0]}, of which nothing is known",
+            where=where,
+            hint="leave out the section attribute: code, constants and data find their memories",
+        )
+    constant = sum(sizes.get(name, 0) for name in _CONSTANT)
+    return Sections(constant, sizes.get(".data", 0), sizes.get(".bss", 0))
 
 
 def read_symbols(text: str) -> dict[str, list[int]]:
@@ -60,7 +78,7 @@ def read_symbols(text: str) -> dict[str, list[int]]:
     return found
 
 
-def link_error(said: str, machine: Machine) -> InputError | None:
+def link_error(said: str, machine: Machine, where: str) -> InputError | None:
     """What the linker's words mean for the user, or None."""
     over = re.search(r"region `(FLASH|RAM)' overflowed by (\d+) bytes", said)
     if over:
@@ -70,6 +88,7 @@ def link_error(said: str, machine: Machine) -> InputError | None:
         needs = has + int(over[2])
         return InputError(
             f"the program is too big: it needs {needs:,} bytes of {kind}, {machine.name} has {has:,}",
+            where=where,
             hint="smaller weights, fewer activations or a smaller stack",
         )
     lacking = re.search(r"undefined reference to `([^']+)'", said)
@@ -77,14 +96,13 @@ def link_error(said: str, machine: Machine) -> InputError | None:
         return None
     name = lacking[1]
     if name == ENTRY:
-        return InputError(
-            f"the program does not implement {ENTRY}", hint="see edgepress_firmware.h"
-        )
+        hint = "see edgepress_firmware.h"
+        return InputError(f"the program does not implement {ENTRY}", where=where, hint=hint)
     if name in _OF_A_SYSTEM:
         return InputError(
             f"the program needs a heap, files or an operating system ({name}): firmware has none",
+            where=where,
             hint="leave out malloc, printf, assert and exit",
         )
-    return InputError(
-        f"the program calls {name}, which is nowhere", hint="give the file that has it"
-    )
+    hint = "give the file that has it"
+    return InputError(f"the program calls {name}, which is nowhere", where=where, hint=hint)

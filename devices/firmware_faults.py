@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 _RECORD = struct.Struct("<11I")
 MAGIC = 0x46504445  # "EDPF"
+SUPERVISOR_CALL = 11
 
 EXCEPTIONS = {
     2: "a non-maskable interrupt",
@@ -19,7 +20,7 @@ EXCEPTIONS = {
     5: "a bus fault",
     6: "a usage fault",
     7: "a secure fault",
-    11: "a supervisor call",
+    SUPERVISOR_CALL: "a supervisor call",
     12: "a breakpoint",
 }
 CAUSES = {
@@ -58,11 +59,13 @@ class Fault:
             return f"the stack is too small: it overflowed{at}"
         kind = EXCEPTIONS.get(self.exception, f"exception {self.exception}")
         causes = [text for bit, text in CAUSES.items() if self.status & 1 << bit]
-        why = f" ({', '.join(dict.fromkeys(causes))})" if causes else ""
-        to = f" of {self.address:#010x}" if self.address is not None else ""
+        why = ", ".join(dict.fromkeys(causes))
+        if self.address is not None:
+            why += f"{': ' if why else ''}{self.address:#010x}"
+        told = f"the program ended in {kind}" + (f" ({why})" if why else "")
         if self.pc is None:
-            return f"the program ended in {kind}{why}{to}"
-        told = f"the program ended in {kind}{why}{to} at pc {self.pc:#010x}, {place(self.pc)}"
+            return told
+        told += f" at pc {self.pc:#010x} in {place(self.pc)}"
         jumped = self.status & (1 << 0 | 1 << 8 | 1 << 17) and self.lr
         return f"{told}, called from {place(int(self.lr or 0) & ~1)}" if jumped else told
 
@@ -77,4 +80,7 @@ def read_fault(data: bytes) -> Fault | None:
     address = memory if status & 1 << 7 else bus if status & 1 << 15 else None
     overflow = bool(status & STACKING_BITS) or frame < limit
     known = bool(readable)
+    pc -= (
+        2 if number == SUPERVISOR_CALL else 0
+    )  # the only one whose frame has the instruction after it
     return Fault(number, pc if known else None, lr if known else None, status, address, overflow)

@@ -2,7 +2,7 @@
  *
  * The program runs on the process stack, which lies at the bottom of the RAM. One that grows too far faults instead of
  * overwriting data: on ARMv8-M it passes PSPLIM, before that the memory protection forbids the 16 MiB below the RAM.
- * Handlers have a stack of their own, so the fault can still be told. */
+ * The flash is read-only. Handlers have a stack of their own, so the fault can still be told. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,6 +10,7 @@
 
 extern uint32_t __data_load__[], __data_start__[], __data_end__[], __bss_start__[], __bss_end__[];
 extern uint32_t __stack_limit__[], __stack_top__[], __handler_stack_top__[];
+extern uint32_t __flash_start__[], __flash_end__[];
 extern void (*const __init_array_start__[])(void), (*const __init_array_end__[])(void);
 
 int edgepress_main(void);
@@ -30,7 +31,9 @@ enum { EXIT_FAULT = 70 };
 #define MPU_CTRL REGISTER(0xE000ED94u)
 #define MPU_RNR REGISTER(0xE000ED98u)
 #define MPU_RBAR REGISTER(0xE000ED9Cu)
-#define MPU_RASR REGISTER(0xE000EDA0u)
+#define MPU_RASR REGISTER(0xE000EDA0u) /* Armv7-M */
+#define MPU_RLAR REGISTER(0xE000EDA0u) /* Armv8-M */
+#define ADDRESS(symbol) ((uint32_t)(uintptr_t)(symbol))
 
 typedef void (*Vector)(void);
 
@@ -47,16 +50,25 @@ static _Noreturn __attribute__((used)) void begin(void)
     semihosting_exit((uint32_t)edgepress_main());
 }
 
-static void guard_stack(void)
+#define MPU_ON (1u << 2 | 1u) /* what no region covers stays as it is without */
+
+/* The stack cannot leave the RAM, and the flash cannot be written, as on a device. */
+static void protect(void)
 {
 #if __ARM_ARCH >= 8
     __asm__ volatile("msr psplim, %0" ::"r"(__stack_limit__));
+    MPU_RNR = 0;
+    MPU_RBAR = (ADDRESS(__flash_start__) & ~31u) | 2u << 1; /* read only */
+    MPU_RLAR = ((ADDRESS(__flash_end__) - 1) & ~31u) | 1u;
 #else
     MPU_RNR = 0;
-    MPU_RBAR = (uint32_t)(uintptr_t)__stack_limit__ - (1u << 24);
+    MPU_RBAR = ADDRESS(__stack_limit__) - (1u << 24);
     MPU_RASR = 1u << 28 | 23u << 1 | 1u; /* never execute, no access, 2^(23 + 1) bytes, on */
-    MPU_CTRL = 1u << 2 | 1u;             /* everything else as without; on */
+    MPU_RNR = 1;
+    MPU_RBAR = ADDRESS(edgepress_vectors);
+    MPU_RASR = 6u << 24 | 21u << 1 | 1u; /* read only, 2^(21 + 1) bytes, on */
 #endif
+    MPU_CTRL = MPU_ON;
 }
 
 void edgepress_reset(void)
@@ -66,7 +78,7 @@ void edgepress_reset(void)
     __asm__ volatile("dsb\n isb" ::: "memory");
     for (size_t i = 0; &__data_start__[i] < __data_end__; i++) __data_start__[i] = __data_load__[i];
     for (size_t i = 0; &__bss_start__[i] < __bss_end__; i++) __bss_start__[i] = 0;
-    guard_stack();
+    protect();
     __asm__ volatile("msr psp, %0\n"
                      "mrs r0, control\n"
                      "orr r0, r0, #2\n"
