@@ -16,6 +16,11 @@ def user_profiles_folder() -> Path:
     return _base("XDG_DATA_HOME", ".local/share") / "edgepress" / "devices"
 
 
+def user_calibration_folder() -> Path:
+    """`$XDG_DATA_HOME/edgepress/calibration`, else below `~/.local/share`: latencies of the user's own boards."""
+    return _base("XDG_DATA_HOME", ".local/share") / "edgepress" / "calibration"
+
+
 def _base(variable: str, fallback: str) -> Path:
     given = os.environ.get(variable, "")
     return Path(given) if Path(given).is_absolute() else Path.home() / fallback
