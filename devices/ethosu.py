@@ -113,7 +113,6 @@ class EthosuEstimate:
                 "vela_ms": self.milliseconds,
                 "vela_sram_bytes": float(self.summary.sram_bytes),
                 "vela_flash_bytes": float(self.summary.flash_bytes),
-                "macs": float(self.summary.macs),
             },
             notes=tuple(notes),
         )

@@ -27,7 +27,7 @@ class CpuOperator:
 
 @dataclass(frozen=True)
 class Summary:
-    """Figures of one inference. Memory in bytes; flash is on-chip and off-chip together."""
+    """Figures of one inference. Memory in bytes; flash is on-chip and off-chip together; MACs as Vela counts them."""
 
     cycles: int
     seconds: float
