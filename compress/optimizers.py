@@ -40,6 +40,10 @@ def make_optimizer(
     if config.optimizer == "sgd":
         nesterov = config.nesterov and config.momentum > 0
         return torch.optim.SGD(chosen, momentum=config.momentum, nesterov=nesterov, **common)
+    if config.optimizer == "bop":
+        from .binarization.bop import Bop
+
+        return Bop(chosen, **common)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(chosen, **common)
 

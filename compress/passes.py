@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..runtime.errors import UsageError
+from .binarization.catalogue import OPERATORS as BINARY_OPERATORS
+from .binarization.records import ACTIVATIONS
 from .training_config import KEEP, OPTIMIZERS, SCHEDULES
 
 FACTS_OF_TORCH = frozenset({"torch", "float"})
@@ -31,6 +33,7 @@ WORDS = {
     "float": "a float model",
     "onnx": "an ONNX graph",
     "int8": "a quantized graph",
+    "binary": "a graph of one-bit layers",
 }
 """Facts as messages name them."""
 
@@ -57,7 +60,7 @@ class LoopOptions:
     epochs: int = option(10, "passes over the training split", ge=1, le=100_000)
     batch_size: int = option(128, "samples per step", ge=1)
     learning_rate: float = option(1e-3, "highest learning rate", gt=0)
-    optimizer: str = option("adamw", "update rule", choices=OPTIMIZERS)
+    optimizer: str = option("adamw", "update rule", choices=OPTIMIZERS[:3])
     momentum: float = option(0.9, "of sgd", ge=0, le=1)
     nesterov: bool = option(True, "of sgd")
     weight_decay: float = option(1e-4, "decay of weights", ge=0)
@@ -94,7 +97,7 @@ class QuantizeOptions:
     input_range: tuple[float, float] | None = option(None, "known range of the raw first input")
     fc_granularity: str = option("channel", "scales of dense layers", choices=("channel", "tensor"))
     weight_range: str = option("minmax", "range of a weight channel", choices=("minmax", "mse"))
-    bias_correction: bool = option(False, "remove the mean error of every output channel")
+    bias_correction: bool = option(True, "remove the mean error of every output channel")
     sensitivity: bool = option(False, "measure what each layer alone costs (slow)")
 
 
@@ -111,6 +114,39 @@ class QatOptions(LoopOptions):
     learn_scales: bool = option(True, "train activation scales for freeze_fraction of the steps")
     freeze_fraction: float = option(1 / 3, "share of the steps after which scales stay", ge=0, le=1)
     input_range: tuple[float, float] | None = option(None, "known range of the raw first input")
+
+
+@dataclass(frozen=True)
+class BinarizeOptions(LoopOptions):
+    """One-bit weights and inputs for most layers, trained in two stages; ends in a graph of packed layers."""
+
+    epochs: int = option(
+        40, "passes over the training split, both stages together", ge=1, le=100_000
+    )
+    optimizer: str = option("adam", "update rule", choices=OPTIMIZERS)
+    learning_rate: float = option(3e-3, "highest learning rate of each stage", gt=0)
+    weight_decay: float = option(
+        0.0, "of real weights; latent ones of sign operators never decay", ge=0
+    )
+    teacher: TeacherOptions | None = option(
+        TeacherOptions(), "what to learn from; null for labels only"
+    )
+    distill_weight: float = option(1.0, "share of the teacher's loss", ge=0, le=1)
+    distill_temperature: float = option(1.0, "softens both distributions", gt=0)
+    operator: str = option(
+        "react", "how weights and inputs become signs", choices=tuple(BINARY_OPERATORS)
+    )
+    keep_float: tuple[str, ...] = option((), "layers that stay real: names or globs")
+    first: bool = option(False, "binarize the layers next to the inputs, too")
+    last: bool = option(False, "binarize the layers next to the outputs, too")
+    shortcuts: bool = option(False, "binarize 1x1 convolutions in shortcuts, too")
+    depthwise: bool = option(False, "binarize depthwise convolutions, too")
+    border: int = option(1, "what padding holds: 0, 1 or -1", ge=-1, le=1)
+    activation: str = option("hardtanh", "what replaces a ReLU before a sign", choices=ACTIVATIONS)
+    scaled_gradient: bool = option(False, "gradients of latent weights carry the weight scale")
+    first_stage: float = option(
+        0.5, "share of the epochs with binary inputs, real weights", ge=0, lt=1
+    )
 
 
 @dataclass(frozen=True)
@@ -151,6 +187,15 @@ _SPECS = (
         removes=frozenset({"torch", "float"}),
         needs_labels=True,
         purpose="int8 by training with quantizers in the graph",
+    ),
+    PassSpec(
+        name="binarize",
+        options=BinarizeOptions,
+        requires=frozenset({"torch", "float"}),
+        provides=frozenset({"onnx", "binary"}),
+        removes=frozenset({"torch", "float"}),
+        needs_labels=True,
+        purpose="one-bit weights and inputs for most layers, by training in two stages",
     ),
 )
 
@@ -200,6 +245,8 @@ def _impossible(name: str, position: int, fact: str, taker: str | None, where: s
         hint = f"keep one {name!r}"
     elif {taker, name} == {"quantize", "qat"}:
         hint = "keep one of them: both end in an int8 graph"
+    elif {taker, name} <= {"quantize", "qat", "binarize"}:
+        hint = "keep one of them: each ends in a graph that is not float any more"
     else:
         hint = f"move {name!r} in front of {taker!r}"
     return UsageError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..runtime.errors import UsageError
 
-OPTIMIZERS = ("adamw", "adam", "sgd")
+OPTIMIZERS = ("adamw", "adam", "sgd", "bop")
 SCHEDULES = ("cosine", "linear", "step", "constant", "one-cycle")
 KEEP = ("last", "best")
 
@@ -20,7 +20,7 @@ class TrainConfig:
         epochs: passes over the training split.
         batch_size: samples a step; an incomplete last batch is left out (every epoch is shuffled anew).
         learning_rate: its highest value.
-        optimizer: "adamw" (decoupled decay), "adam" or "sgd".
+        optimizer: "adamw" (decoupled decay), "adam", "sgd", or "bop" (flips bits of binary layers, Adam for the rest).
         momentum, nesterov: of "sgd".
         weight_decay: on weights of layers only, never on biases, norms, scales.
         schedule: "cosine", "linear" (both to 0), "step", "constant" or "one-cycle".

@@ -15,6 +15,7 @@ from .layers_onnx_values import (
     prepare,
     type_name,
 )
+from .layers_own import is_packed, packed_layer
 
 _LAYERS: dict[str, tuple[int, int, tuple[int, ...]]] = {
     "Conv": (0, 1, (2,)),
@@ -105,6 +106,8 @@ class _Reader:
 
     def _layer(self, node: Any) -> LayerInfo:
         values = self.values
+        if is_packed(node):
+            return packed_layer(node, values, self.counter)
         weights = self._weights(node)
         main = self._main(node, weights)
         first, second = self._operands(node)

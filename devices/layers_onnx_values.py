@@ -15,6 +15,10 @@ QUANTIZERS = {"BipolarQuant": 1, "Quant": 0, "IntQuant": 0, "Trunc": 0, "FloatQu
 
 QONNX_DOMAINS = ("onnx.brevitas", "qonnx.custom_op.general", "finn.custom_op.general")
 
+OWN_DOMAIN = "edgepress"
+OWN_FUNCTIONS = frozenset({("BinaryConv", 5), ("BinaryGemm", 5), ("TernaryGemm", 3)})
+"""(name, number of inputs) of our own packed functions, which have rows of their own (`layers_own`)."""
+
 STANDARD = ("", "ai.onnx")
 """Names of the domain of ONNX's own operators."""
 
@@ -209,6 +213,15 @@ class Values:
             return 0
         return max(1, math.ceil(math.log2(limits[1] - limits[0] + 1)))
 
+    def integer_list(self, name: str) -> tuple[int, ...]:
+        """Values of a stored integer list, () if it is none."""
+        import onnx
+
+        tensor = self.initializers.get(name)
+        if tensor is None or tensor.data_type != onnx.TensorProto.INT64 or len(tensor.dims) != 1:
+            return ()
+        return tuple(int(n) for n in onnx.numpy_helper.to_array(tensor))
+
     def _number(self, name: str) -> float | None:
         """A constant with one element."""
         import onnx
@@ -216,6 +229,9 @@ class Values:
         tensor = self.initializers.get(name)
         node = self.producers.get(name)
         if tensor is None and node is not None and node.op_type == "Constant":
+            plain = next((a.f for a in node.attribute if a.name == "value_float"), None)
+            if plain is not None:
+                return float(plain)
             tensor = next((a.t for a in node.attribute if a.name == "value"), None)
         if tensor is None or math.prod(tensor.dims) != 1 or tensor.data_location == 1:
             return None
@@ -247,8 +263,15 @@ def prepare(model: Any) -> Any:
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    if copy.functions:
+    others = [
+        (f.domain, f.name)
+        for f in copy.functions
+        if f.domain != OWN_DOMAIN or (f.name, len(f.input)) not in OWN_FUNCTIONS
+    ]
+    if others and len(others) == len(copy.functions):
         copy = onnx.inliner.inline_local_functions(copy)
+    elif others:
+        copy = onnx.inliner.inline_selected_functions(copy, others)
     _fix_free_dimensions(copy.graph.input)
     probe = onnx.ModelProto()
     probe.CopyFrom(copy)

@@ -47,6 +47,7 @@ def make_plan(recipe: Recipe, until: str = "") -> tuple[PlannedStep, ...]:
 
 
 def _steps(recipe: Recipe) -> list[Step]:
+    from .steps.binarize import BinarizeStep
     from .steps.budget import BudgetStep
     from .steps.evaluate import EvaluateStep
     from .steps.export import ExportStep
@@ -60,10 +61,15 @@ def _steps(recipe: Recipe) -> list[Step]:
     steps: list[Step] = []
     has_hub = False
     for item in recipe.passes:
-        if item.name in ("quantize", "qat") and not has_hub:
+        if item.name in ("quantize", "qat", "binarize") and not has_hub:
             steps.append(HubStep())
             has_hub = True
-        made: dict[str, Any] = {"train": TrainStep, "quantize": QuantizeStep, "qat": QatStep}
+        made: dict[str, Any] = {
+            "train": TrainStep,
+            "quantize": QuantizeStep,
+            "qat": QatStep,
+            "binarize": BinarizeStep,
+        }
         steps.append(made[item.name](item.options))
     if not has_hub:
         steps.append(HubStep())

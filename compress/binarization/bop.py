@@ -53,6 +53,7 @@ class Bop(torch.optim.Adam):
                 continue
             state = self.state[weight]
             if not state:
+                state["step"] = torch.zeros(())  # Adam looks for it when a state is loaded
                 state["momentum"] = torch.zeros_like(weight)
             momentum = state["momentum"]
             momentum.lerp_(weight.grad, gamma)

@@ -125,7 +125,7 @@ class BinaryConv2d(BinaryConv):
 class RPReLU(nn.Module):
     """f(x) = x + b1 + b2 where x + b1 > 0, else p (x + b1) + b2, per channel (ReActNet, equation 5).
 
-    `axis` 1 for [N, C, ...], -1 for [..., C]. Starts as a PReLU of slope 0.25.
+    `spatial` axes follow the channels. Starts as a PReLU of slope 0.25.
     """
 
     def __init__(self, channels: int, spatial: int):
@@ -139,8 +139,9 @@ class RPReLU(nn.Module):
         """The same shape."""
         shape = (-1, *(1,) * self.spatial)
         x = x + self.before.reshape(shape)
-        y = torch.where(x > 0, x, x * self.slope.reshape(shape))
-        return y + self.after.reshape(shape)
+        if x.dim() == self.spatial + 2:  # channels on axis 1: one operator in exported graphs
+            return F.prelu(x, self.slope) + self.after.reshape(shape)
+        return torch.where(x > 0, x, x * self.slope.reshape(shape)) + self.after.reshape(shape)
 
 
 def binary_layer(

@@ -17,6 +17,7 @@ from ... import __version__
 from ...runtime.artifact import FileMetadata, Normalisation, read_model_bytes
 from ...runtime.errors import UsageError
 from ...runtime.files import write_bytes
+from .binary import pack_binary
 from .check import assert_same, run
 from .fold import Affine, add_affine
 from .graph import Graph
@@ -48,6 +49,7 @@ def from_torch(
     normalisation: Normalisation | None = None,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
+    binary: bool = False,
 ) -> Any:
     """Export a torch module to the hub; the module keeps its weights, mode and device.
 
@@ -56,6 +58,7 @@ def from_torch(
         input_shapes: static shapes, batch of 1 first.
         normalisation: applied to the first input inside the hub, which then takes raw values.
         input_names, output_names: default "input" and "output", numbered where there are several.
+        binary: store products of signs as packed one-bit functions (see `functions`).
 
     Raises:
         InputError: the model does not run on these shapes, holds NaN or infinite weights, or cannot be exported.
@@ -74,7 +77,7 @@ def from_torch(
     refuse_bad_numbers(graph, where)
     parameters = frozenset(graph.constants)
     _name_ends(graph, input_names, output_names)
-    normalise(graph, where)
+    normalise(graph, where, early=(pack_binary,) if binary else ())
     name_by_module(graph, parameters & set(graph.constants))
     metadata = FileMetadata(edgepress_version=__version__, extra={"exporter": exporter})
     hub = finish(graph, metadata)

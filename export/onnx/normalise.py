@@ -92,21 +92,26 @@ ROUNDS = 50
 """More rounds than any model needs; a pass that undoes another would run forever without a bound."""
 
 
-def normalise(graph: Graph, where: str = "", recognise: bool = True) -> None:
+def normalise(
+    graph: Graph, where: str = "", recognise: bool = True, early: tuple[Pass, ...] = ()
+) -> None:
     """Bring `graph` into the hub's form, in place.
 
     Args:
         graph: changed in place.
         where: name for messages.
         recognise: False leaves spelled-out activations and normalisations as they are spelled.
+        early: passes that must see constants folded and no arithmetic moved yet; each runs once.
 
     Raises:
         InputError: shapes contradict each other or cannot be made static.
         UnsupportedOperatorError: control flow that depends on data.
     """
     rewrite = tuple(apply for apply in _REWRITE if recognise or apply not in _PATTERNS)
-    for passes in (_FOLD + _CLEAN, _FOLD + _CLEAN + rewrite):
-        _to_fixed_point(graph, passes, where)
+    _to_fixed_point(graph, _FOLD + _CLEAN, where)
+    for apply in early:
+        apply(graph)
+    _to_fixed_point(graph, _FOLD + _CLEAN + rewrite, where)
     lower_batch_norms(graph)
     tidy(graph, where)
 

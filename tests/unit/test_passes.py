@@ -11,6 +11,7 @@ from edgepress.runtime.errors import UsageError
 from hypothesis import given
 from hypothesis import strategies as st
 
+ENDS = ("quantize", "qat", "binarize")
 POSSIBLE = [
     [],
     ["train"],
@@ -19,6 +20,8 @@ POSSIBLE = [
     ["qat"],
     ["train", "quantize"],
     ["train", "qat"],
+    ["binarize"],
+    ["train", "binarize"],
 ]
 
 
@@ -26,7 +29,8 @@ POSSIBLE = [
 def test_possible_orders(names: list[str]) -> None:
     facts = check_order(names)
     assert ("int8" in facts) == bool({"quantize", "qat"} & set(names))
-    assert ("torch" in facts) == ("int8" not in facts)
+    assert ("binary" in facts) == ("binarize" in names)
+    assert ("torch" in facts) == (not {"int8", "binary"} & facts)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +42,8 @@ def test_possible_orders(names: list[str]) -> None:
         (["qat", "quantize"], "keep one of them"),
         (["quantize", "quantize"], "keep one 'quantize'"),
         (["train", "qat", "train"], "move 'train' in front of 'qat'"),
+        (["binarize", "train"], "move 'train' in front of 'binarize'"),
+        (["binarize", "quantize"], "keep one of them: each ends"),
     ],
 )
 def test_impossible_orders_name_both_steps_and_what_to_change(names: list[str], hint: str) -> None:
@@ -48,7 +54,7 @@ def test_impossible_orders_name_both_steps_and_what_to_change(names: list[str], 
     assert f"'{names[-1]}'" in message and f"'{names[-2]}'" in message and hint in message
 
 
-@pytest.mark.parametrize("name", ["train", "qat"])
+@pytest.mark.parametrize("name", ["train", "qat", "binarize"])
 def test_an_onnx_file_cannot_be_trained(name: str) -> None:
     with pytest.raises(UsageError, match=f"'{name}'.*needs a torch model"):
         check_order([name], FACTS_OF_ONNX)
@@ -59,13 +65,13 @@ def test_an_onnx_file_can_be_quantized() -> None:
 
 
 def test_an_unknown_pass_lists_the_known() -> None:
-    with pytest.raises(UsageError, match="passes: train, quantize, qat"):
+    with pytest.raises(UsageError, match="passes: train, quantize, qat, binarize"):
         check_order(["prune"])
 
 
 @given(st.lists(st.sampled_from(sorted(PASSES)), max_size=5))
 def test_nothing_trains_and_nothing_is_quantized_after_quantization(names: list[str]) -> None:
-    first = next((i for i, name in enumerate(names) if name in ("quantize", "qat")), len(names))
+    first = next((i for i, name in enumerate(names) if name in ENDS), len(names))
     possible = first >= len(names) - 1
     try:
         check_order(names)

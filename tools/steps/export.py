@@ -52,7 +52,7 @@ class ExportStep(Step):
     """Hubs -> files that run on raw values, with labels, normalisation and origin inside."""
 
     name: ClassVar[str] = "export"
-    takes: ClassVar[tuple[str, ...]] = ("float_hub", "int8_hub")
+    takes: ClassVar[tuple[str, ...]] = ("float_hub", "int8_hub", "binary_hub")
     gives: ClassVar[Mapping[str, str]] = {"artifacts": "artifacts.json"}
 
     def key_facts(self, inputs: Inputs) -> Mapping[str, Any]:
@@ -132,7 +132,7 @@ def model_for(precision: str, loaded: Mapping[str, Any], recipe: Recipe) -> Any:
     Raises:
         InputError: the model handed in is quantized (or not), and the recipe asks for what it cannot give.
     """
-    hub = loaded["float_hub"]
+    hub = loaded.get("binary_hub", loaded["float_hub"])
     if precision == "int8":
         quantized = loaded.get("int8_hub", hub)
         if not is_quantized(quantized):
@@ -164,10 +164,11 @@ def file_bytes(
         stored = write_metadata(stored_as(precision, model), metadata)
         written: bytes = stored.SerializeToString(deterministic=True)
         return written, ()
+    from ...export.onnx.binary_expand import expand
     from ...export.tflite import convert
 
     made = convert(
-        model,
+        expand(model),
         precision=precision,
         io=recipe.export.io,
         io_layout=recipe.export.io_layout,
@@ -231,5 +232,5 @@ def metadata_for(model: Any, place: Workplace, precision: str, source: str) -> F
 
 
 def source_sha256(place: Workplace) -> str:
-    """Hash of the weights that the files were made of: the float hub's content."""
-    return sha256_file(place.taken["float_hub"])
+    """Hash of the weights that the files were made of: the content of the hub they come from."""
+    return sha256_file(place.taken.get("binary_hub", place.taken["float_hub"]))

@@ -119,5 +119,10 @@ def reference_of(place: Workplace) -> tuple[Any, str]:
     inputs = place.inputs
     if place.recipe.model_kind == "onnx":
         return Path(place.taken["float_hub"]), "the model"
+    binary = next((p.options for p in place.recipe.passes if p.name == "binarize"), None)
+    if binary is not None:
+        from .binarize import rebuild
+
+        return torch_reference(rebuild(binary, place), inputs.normalisation()), "torch"
     model = inputs.build(weights_of(place))
     return torch_reference(model, inputs.normalisation()), "torch"

@@ -1,0 +1,181 @@
+"""Binarization: float weights in, a network of one-bit layers out, as trained weights and as a packed graph."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...compress.passes import BinarizeOptions
+from ...compress.receipt import LayerRow, Receipt
+from ...runtime.codec import to_json
+from ..recipe import recipe_values
+from ..run_folder import write_json
+from ..scoring import footprint, validation_scores
+from .base import Step, Workplace
+from .hub import weights_of
+from .loop import CHECKPOINT, teacher_of, train_config, training_notes
+from .train import score_torch
+
+if TYPE_CHECKING:
+    import torch
+
+    from ...compress.binarization.records import LayerChoice
+    from ...compress.binarization.train import StageResult
+    from ..inputs import Inputs
+
+
+class BinarizeStep(Step):
+    """Float weights + training data -> weights.npz of the binary network and binary.onnx."""
+
+    name: ClassVar[str] = "binarize"
+    uses_torch: ClassVar[bool] = True
+    takes: ClassVar[tuple[str, ...]] = ("weights", "float_hub")
+    gives: ClassVar[Mapping[str, str]] = {"weights": "weights.npz", "binary_hub": "binary.onnx"}
+
+    def __init__(self, options: BinarizeOptions):
+        self.options = options
+
+    def key_facts(self, inputs: Inputs) -> Mapping[str, Any]:
+        """The model, what it starts from, the data, every option."""
+        recipe = inputs.recipe
+        return {
+            "model": recipe.model,
+            "model_options": recipe.model_options,
+            "normalisation": recipe.normalisation,
+            "inputs": dict(inputs.hashes),
+            "options": recipe_values(self.options),
+        }
+
+    def title(self) -> str:
+        """One line for plans."""
+        return f"binarize with {self.options.operator}, {self.options.epochs} epochs"
+
+    def work(self, place: Workplace) -> Receipt:
+        """Replace layers, train in two stages, pack."""
+        from ...compress.binarization.binarize import choices
+        from ...compress.binarization.train import train_binary
+        from ...compress.weights import save_weights
+        from ...export.onnx import hub as hubs
+
+        start = time.perf_counter()
+        task = place.inputs.need_task("binarization")
+        model = self._binary(place)
+        before = score_torch(model, task)
+        stages = train_binary(
+            model,
+            task,
+            train_config(self.options, place),
+            teacher=teacher_of(self.options, place),
+            first_stage=self.options.first_stage,
+            checkpoint=place.here / CHECKPOINT,
+            progress=place.progress,
+        )
+        model.to("cpu").eval()
+        save_weights(model, place.own("weights.npz"))
+        _save_history(stages, place)
+        packed = hubs.from_torch(
+            model,
+            place.inputs.input_shapes,
+            normalisation=place.inputs.normalisation(),
+            binary=True,
+        )
+        hubs.save(packed, place.own("binary.onnx"))
+        notes = (
+            f"binary, before training: {before.value:.4g} {before.unit} on {before.split}",
+            *(f"{s.name}: {line}" for s in stages for line in training_notes(s.result)),
+        )
+        return self._receipt(place, packed, choices(model), notes, start)
+
+    def _binary(self, place: Workplace) -> torch.fx.GraphModule:
+        return binary_model(self.options, place, weights_of(place))
+
+    def _receipt(
+        self,
+        place: Workplace,
+        packed: Any,
+        rows: tuple[LayerChoice, ...],
+        notes: tuple[str, ...],
+        start: float,
+    ) -> Receipt:
+        task, threads = place.inputs.task, place.recipe.threads
+        floats = validation_scores(place.taken["float_hub"], task, threads, place.progress)
+        after = validation_scores(place.here / "binary.onnx", task, threads, place.progress)
+        receipt = Receipt(
+            step=self.name,
+            options=recipe_values(self.options),
+            seed=place.recipe.seed,
+            seconds=time.perf_counter() - start,
+            score_before=floats,
+            score_after=after,
+            before=footprint(place.taken["float_hub"]),
+            after=footprint(packed),
+            layers=tuple(_layer_row(row) for row in rows),
+            notes=notes,
+        )
+        return dataclasses.replace(
+            receipt, notes=(receipt.saving_note(), share_note(packed), *receipt.notes)
+        )
+
+    def tidy(self, place: Workplace) -> None:
+        """Remove both stages' checkpoints."""
+        from ...compress.training_checkpoint import remove
+
+        for name in (CHECKPOINT, f"{CHECKPOINT}.first"):
+            remove(place.here / name)
+
+
+def binary_model(options: BinarizeOptions, place: Workplace, weights: Any) -> Any:
+    """The recipe's network with its float `weights`, binarized as `options` say."""
+    import torch
+
+    from ...compress.binarization.binarize import binarize
+    from ...compress.binarization.records import BinarizeConfig
+    from ...compress.randomness import derive, preserved, seed_all
+
+    names = {f.name for f in dataclasses.fields(BinarizeConfig)}
+    config = BinarizeConfig(**{name: getattr(options, name) for name in names})
+    with preserved():  # some operators draw their first scales
+        seed_all(derive(place.recipe.seed, "binarize", 0))
+        example = tuple(torch.zeros(2, *shape[1:]) for shape in place.inputs.input_shapes)
+        return binarize(place.inputs.build(weights), example, config)
+
+
+def rebuild(options: BinarizeOptions, place: Workplace) -> Any:
+    """The trained binary network, from the weights that the step gave."""
+    from ...compress.weights import load_weights
+
+    model = binary_model(options, place, None)
+    load_weights(model, weights_of(place))
+    return model.eval()
+
+
+def share_note(packed: Any) -> str:
+    """What the stored numbers take, by width: computed from the graph, not the size of a file."""
+    from ...devices.layers import layer_table
+    from ...export.onnx.binary import shares
+
+    table, widths = layer_table(packed), shares(packed)
+    total = sum(size for _, size in widths.values())
+    parts = [
+        f"{count:,} of {bits} bit ({size:,} bytes, {100 * size / total:.1f} %)"
+        for bits, (count, size) in widths.items()
+    ]
+    binary = f"{table.binary_macs:,} of {table.macs:,} MACs are binary"
+    return f"stored numbers by width (computed): {', '.join(parts)}; {binary}"
+
+
+def _layer_row(row: LayerChoice) -> LayerRow:
+    note = "binary" if row.binary else f"real: {row.reason}"
+    bits = 1.0 if row.binary else 32.0
+    return LayerRow(row.name, row.kind, {"weights": float(row.weights), "weight_bits": bits}, note)
+
+
+def _save_history(stages: tuple[StageResult, ...], place: Workplace) -> None:
+    """history.json: one list of epochs per stage. Times are left out: a resumed run has others."""
+    rows = [
+        {"name": s.name, "kept_epoch": s.result.kept_epoch, "epochs": to_json(s.result.epochs)}
+        for s in stages
+    ]
+    write_json(place.own("history.json"), {"schema": "edgepress-history/1", "stages": rows})
