@@ -121,10 +121,16 @@ def measure_visit(
     progress: Progress | None = None,
     *,
     plan: TimingPlan | None = None,
+    build: str | None = None,
 ) -> Measurement:
-    """As `measure_board`, on a board that is being visited."""
+    """As `measure_board`, on a board that is being visited.
+
+    Args:
+        build: what `prove_on` gave for this file and engine during the same visit; it is not proved again then.
+    """
     check_processes(processes)
-    build = prove_on(board, path, engine)
+    if build is None:
+        build = prove_on(board, path, engine)
     board.set_governor()
     states, rows = [board.health()], []
     if progress:

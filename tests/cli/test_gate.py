@@ -61,7 +61,7 @@ def test_new_baseline_pass_fail(place: Path) -> None:
     grow(place)
     done = gate(place)
     assert done.code == ExitCode.FAILED and done.out.startswith(
-        "FAIL          net.onnx @host file_bytes"
+        "FAIL          net.onnx file_bytes"
     )
     assert gate(place, "--exit-zero").code == ExitCode.OK
     assert call("gate", "run", "--config", place / "gates.yml").code == ExitCode.FAILED
@@ -105,7 +105,7 @@ def test_json_is_one_document(place: Path) -> None:
     document = gate(place, "--json").document
     assert document["schema"] == "edgepress-results/1"
     assert [j["verdict"]["kind"] for j in document["judgements"]] == ["new", "new"]
-    assert {e["evidence"] for e in document["entries"]} == {"host"}
+    assert {e["evidence"] for e in document["entries"]} == {"file", "computed"}
 
 
 # ------------------------------------------------------------------- reports
@@ -272,7 +272,7 @@ def suite(place: Path, *arguments: str) -> str:
 def test_the_fixture_holds_files_to_limits(place: Path) -> None:
     out = suite(place)
     assert "2 failed, 2 passed" in out
-    assert "FAIL          net.onnx @host file_bytes" in out and "Traceback" not in out
+    assert "FAIL          net.onnx file_bytes" in out and "Traceback" not in out
     assert "did you mean 'file_bytes'" in out
 
 

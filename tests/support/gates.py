@@ -44,7 +44,9 @@ def exact(value: float, metric: str = "file_bytes", **changes: Any) -> Entry:
     """A number that does not vary."""
     unit = {"file_bytes": "B", "accuracy": "%"}.get(metric, "")
     better = "higher" if metric == "accuracy" else "lower"
-    entry = Entry("m.tflite", "sha", "host", "", "", 1, "host", metric, unit, better, value)
+    evidence = {"file_bytes": "file", "accuracy": "host"}.get(metric, "computed")
+    device = "host" if metric == "accuracy" else "any"
+    entry = Entry("m.tflite", "sha", device, "", "", 1, evidence, metric, unit, better, value)
     return dataclasses.replace(entry, **changes)
 
 
@@ -68,20 +70,24 @@ def judgement(verdict: Verdict, entry: Entry | None = None, **changes: Any) -> J
 class Told:
     """A measurer of `latency_ms` on the device "board": `tell(file name, number)` gives a process's samples."""
 
-    exact = False
+    exact = kept = False
 
     def __init__(
         self, tell: Callable[[str, int], Sequence[float]], evidence: Evidence = Evidence.MEASURED
     ):
         self.tell, self.evidence = tell, evidence
         self.calls: list[str] = []
-        self.after = dict(STEADY)
+        self.invalid: tuple[str, ...] = ()
+        self.closed = 0
 
     def serves(self, device: str, metric: str) -> bool:
         return device == "board" and metric == "latency_ms"
 
     def facts(self, job: Job) -> dict[str, str]:
         return {}
+
+    def close(self) -> None:
+        self.closed += 1
 
     def measure(self, job: Job, number: int) -> Measurement:
         self.calls.append(job.path.name)
@@ -97,7 +103,8 @@ class Told:
             values={"latency_ms": samples[0] if samples else float("nan")},
             samples={"latency_ms": [samples]},
             conditions_before=STEADY,
-            conditions_after=self.after,
+            conditions_after=STEADY,
+            invalid=self.invalid,
         )
 
 

@@ -96,10 +96,10 @@ def test_every_number_has_its_own_series(tmp_path: Path) -> None:
     append(results(exact(3.0, evidence="measured")), path)
     found = {trend.name: [p.value for p in trend.points] for trend in trends(path, 0.05)}
     assert found == {
-        "m.tflite @host file_bytes (host)": [1.0, 2.0],
-        "m.tflite @host macs (host)": [1.0, 2.0],
+        "m.tflite file_bytes (file)": [1.0, 2.0],
+        "m.tflite macs (computed)": [1.0, 2.0],
         "m.tflite @pi5/litert latency_ms (measured)": [1.0, 2.0],
-        "m.tflite @host file_bytes (measured)": [3.0],
+        "m.tflite file_bytes (measured)": [3.0],
     }
 
 

@@ -171,21 +171,40 @@ def test_invalid_arms_give_no_verdict() -> None:
         assert say(TIMES, new, old).outcome == Outcome.INVALID
 
 
+def test_what_the_device_says_is_invalid() -> None:
+    told = measurement(invalid=("the device was throttled",))
+    assert entry_of("m", [Taken(told)], "latency_ms").invalid == ("the device was throttled",)
+    busy = measurement(conditions_after={**STEADY, "load_average": "999"})
+    assert entry_of("m", [Taken(busy)], "latency_ms").invalid == ()  # judged by the device itself
+
+
 @pytest.mark.parametrize(
     ("after", "words"),
     [
-        ({"throttled": "0x50005"}, "throttled"),
         ({"khz": "979"}, "clock moved"),
         ({"swap_used_bytes": "4096"}, "swap"),
         ({"governor": "powersave"}, "governor"),
-        ({"load_average": "5", "cores": "4"}, "load average"),
-        ({"khz": "985", "throttled": "0x0", "load_average": "3", "cores": "4"}, ""),
+        ({"load_average": "999"}, "load average"),
+        ({"khz": "985", "load_average": "0.5"}, ""),
     ],
 )
-def test_conditions_make_a_time_invalid(after: dict[str, str], words: str) -> None:
-    taken = Taken(measurement(conditions_after={**STEADY, **after}))
+def test_conditions_make_a_time_of_this_host_invalid(after: dict[str, str], words: str) -> None:
+    taken = Taken(measurement(evidence=Evidence.HOST, conditions_after={**STEADY, **after}))
     found = entry_of("m", [taken], "latency_ms")
-    assert (words in " ".join(found.invalid)) and bool(found.invalid) == bool(words)
+    assert words in " ".join(found.invalid) and bool(found.invalid) == bool(words)
+
+
+def test_estimates_have_their_band() -> None:
+    values = {"latency_ms": 5.0, "latency_low_ms": 4.0, "latency_high_ms": 9.0}
+    told = measurement(
+        evidence=Evidence.ESTIMATED, values=values, samples={}, fingerprint={"calibration": "t"}
+    )
+    entry = entry_of("m", [Taken(told)], "latency_ms")
+    assert entry.estimate == Estimate((4.0, 9.0), "t") and entry.location == 5.0
+    assert say(Limit("latency_ms", at_most=8.0), entry, None).word == "fail"
+    none = replace(told, values={"latency_floor_ms": 1.0}, notes=("no table fits",))
+    with pytest.raises(UsageError, match="no table fits"):
+        entry_of("m", [Taken(none)], "latency_ms")
 
 
 def measurement(**changes: Any) -> Measurement:

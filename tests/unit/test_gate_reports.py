@@ -92,7 +92,7 @@ def test_no_results_are_written_too(form: str) -> None:
 def test_junit_parses_and_counts() -> None:
     root = ET.fromstring(render(golden_results(), "junit").encode())
     suites = {s.get("name"): s for s in root}
-    assert set(suites) == {f"edgepress.gates.{d}" for d in ("pi5", "host", "pi4", "pi9")}
+    assert set(suites) == {f"edgepress.gates.{d}" for d in ("pi5", "any", "pi4", "pi9")}
     pi5 = suites["edgepress.gates.pi5"]
     assert (pi5.get("tests"), pi5.get("failures"), pi5.get("errors")) == ("2", "1", "1")
     failure = pi5.find("testcase/failure")
@@ -103,7 +103,7 @@ def test_junit_parses_and_counts() -> None:
     told = {p.get("name"): p.get("value") for p in case.iter("property")}
     assert told["candidate_location_ms"] == "0.951" and told["evidence"] == "measured"
     skipped = [
-        c.get("name") for c in suites["edgepress.gates.host"] if c.find("skipped") is not None
+        c.get("name") for c in suites["edgepress.gates.any"] if c.find("skipped") is not None
     ]
     assert skipped == ["new.tflite:file_bytes", "w.tflite:file_bytes"]
 

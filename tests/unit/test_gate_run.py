@@ -14,11 +14,14 @@ from edgepress.runtime.errors import EdgepressError, InputError, UsageError
 from edgepress.tools.cache import Cache
 from edgepress.tools.exit_codes import ExitCode
 from edgepress.tools.gate.baseline import read_baseline, update_baseline
+from edgepress.tools.gate.board_config import Board
+from edgepress.tools.gate.board_measurer import BoardTimer
 from edgepress.tools.gate.compare import compare_results
 from edgepress.tools.gate.config import load_config
+from edgepress.tools.gate.extra_measurers import LatencyEstimator
 from edgepress.tools.gate.judge import Rules
 from edgepress.tools.gate.measure import Job, find_measurer, measurement_key, take
-from edgepress.tools.gate.measurers import FileFacts, can_count, standard
+from edgepress.tools.gate.measurers import EmulatedCounter, FileFacts, can_count, standard
 from edgepress.tools.gate.records import Results
 from edgepress.tools.gate.run import Settings, exit_code, run_gates
 from support.gates import Told, exact, timed, write_config
@@ -99,9 +102,9 @@ def test_an_unclear_case_goes_to_the_cap(tmp_path: Path) -> None:
 
 def test_a_throttled_run_stops_at_once(tmp_path: Path) -> None:
     told = Told(steady(1.0))
-    told.after["throttled"] = "0x4"
+    told.invalid = ("the device was throttled",)
     results = run(write_config(folder(tmp_path), BOARD), told)
-    assert words(results) == ["invalid"] and len(told.calls) == 10
+    assert words(results) == ["invalid"] and len(told.calls) == 10 and told.closed == 1
 
 
 def test_host_warnings_go_on_until_they_are_sure(tmp_path: Path) -> None:
@@ -154,14 +157,15 @@ def test_wrong_devices_and_absent_files_are_told(tmp_path: Path) -> None:
 gates:
   - {model: absent.tflite, metrics: {file_bytes: {max: 1}}}
   - {model: m.tflite, device: pi55, metrics: {instructions: {max: 1}}}
-  - {model: m.tflite, device: pi5, metrics: {latency_ms: {max: 1}}}
-  - {model: m.tflite, device: host, metrics: {arena_bytes: {max: 1}}}
+  - {model: m.tflite, device: stm32u585, metrics: {instructions: {max: 1}}}
+  - {model: m.tflite, device: host, metrics: {ram_bytes: {max: 1}}}
 """
     results = run(write_config(folder(tmp_path), text))
     reasons = [j.verdict.reason for j in results.judgements]
     assert words(results) == ["error"] * 4
     assert "no such file" in reasons[0] and "pi5" in reasons[1]
-    assert "emulation gives no milliseconds" in reasons[2] and "arena_bytes" in reasons[3]
+    assert "instructions cannot be measured on stm32u585" in reasons[2]
+    assert "ram_bytes cannot be measured on host" in reasons[3] and "file_bytes" in reasons[3]
     assert exit_code(results.judgements) == ExitCode.USAGE
 
 
@@ -278,8 +282,13 @@ def test_who_serves() -> None:
     assert can_count("pi5") and not can_count("host") and not can_count("ssh://pi@h")
     assert not can_count("nowhere") and not can_count("stm32u585")
     assert isinstance(find_measurer(standard(), "pi5", "file_bytes"), FileFacts)
-    with pytest.raises(UsageError, match="latency_ms cannot be measured on ssh://pi@h"):
-        find_measurer(standard(), "ssh://pi@h", "latency_ms")
+    boards = standard({"pi5": Board("ssh://pi@h")})
+    assert isinstance(find_measurer(boards, "pi5", "latency_ms"), BoardTimer)
+    assert isinstance(find_measurer(boards, "pi5", "instructions"), EmulatedCounter)
+    assert isinstance(find_measurer(standard(), "pi5", "latency_ms"), LatencyEstimator)
+    assert isinstance(find_measurer(standard(), "ssh://pi@h", "latency_ms"), BoardTimer)
+    with pytest.raises(UsageError, match="instructions cannot be measured on ssh://pi@h"):
+        find_measurer(standard(), "ssh://pi@h", "instructions")
 
 
 # ------------------------------------------------------------------- two files of results

@@ -18,13 +18,15 @@ counts where the device can be emulated.
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...devices.budget import STATISTICS, Budget, Limit
 from ...runtime.errors import UsageError
 from ..recipe_yaml import Document
 from . import metrics
+from .board_config import Board, boards_of
 from .config_source import read_config
 from .config_values import Table
 
@@ -81,12 +83,17 @@ class Baseline:
 
 @dataclass(frozen=True)
 class GateConfig:
-    """All gates of one file. `removed` are models whose baseline numbers may go without a successor."""
+    """All gates of one file.
+
+    `removed` are models whose baseline numbers may go without a successor; `boards` are real ones, by the name that
+    gates use as device.
+    """
 
     path: Path
     gates: tuple[Gate, ...]
     baseline: Baseline = Baseline()
     removed: tuple[str, ...] = ()
+    boards: Mapping[str, Board] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ def load_config(path: Path) -> GateConfig:
 def config_of(document: Document, path: Path) -> GateConfig:
     """The configuration of a document that was read."""
     top = Table(document, (), document.values)
-    top.only("schema", "defaults", "baseline", "gates", "removed")
+    top.only("schema", "defaults", "baseline", "boards", "gates", "removed")
     if top.need("schema") != SCHEMA:
         raise top.fault("schema", f"{top.text('schema')!r} is not {SCHEMA}")
     folder = path.resolve().parent
@@ -126,7 +133,13 @@ def config_of(document: Document, path: Path) -> GateConfig:
         if not isinstance(item, str):
             raise top.fault("removed", f"expected names of models, got {item!r}")
         removed.append(item)
-    return GateConfig(path, gates, _baseline(top.table("baseline"), folder), tuple(removed))
+    return GateConfig(
+        path=path,
+        gates=gates,
+        baseline=_baseline(top.table("baseline"), folder),
+        removed=tuple(removed),
+        boards=boards_of(top.table("boards")),
+    )
 
 
 def _defaults(table: Table) -> _Defaults:

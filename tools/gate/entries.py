@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...devices.conditions import doubts
-from ...devices.measurement import Measurement
+from ...devices.measurement import Evidence, Measurement
 from ...runtime.errors import UsageError
 from . import metrics
-from .records import Entry, ProcessRow
+from .records import Entry, Estimate, ProcessRow
 from .statistics import location_interval
 
 CLOCK_MAY_CHANGE = 0.02
@@ -71,7 +71,7 @@ def entry_of(model: str, taken: Sequence[Taken], metric: str, statistic: str = "
     """The entry of one metric from the measurements of one file.
 
     Raises:
-        UsageError: the processes do not compare with each other, or none gives the metric.
+        UsageError: the processes do not compare with each other, or none gives the metric: says what was noted.
     """
     first = taken[0].measurement
     for other in taken[1:]:
@@ -79,16 +79,17 @@ def entry_of(model: str, taken: Sequence[Taken], metric: str, statistic: str = "
     if metric not in first.values:
         raise UsageError(
             f"{metric} cannot be had of {model} on {first.device} ({first.evidence})",
-            hint=f"what can: {', '.join(sorted(first.values))}",
+            hint="; ".join(first.notes) or f"what can: {', '.join(sorted(first.values))}",
         )
+    of_file = metric in metrics.FILE_METRICS
     entry = Entry(
         model=model,
         model_sha256=first.artifact_sha256,
-        device=first.device,
+        device=metrics.NO_DEVICE if of_file else first.device,
         engine=first.engine,
         engine_version=first.engine_version,
         threads=first.threads,
-        evidence=str(first.evidence),
+        evidence=metrics.file_evidence(metric) if of_file else str(first.evidence),
         metric=metric,
         unit=metrics.unit(metric),
         better=metrics.better(metric),
@@ -98,6 +99,8 @@ def entry_of(model: str, taken: Sequence[Taken], metric: str, statistic: str = "
         notes=tuple(dict.fromkeys(note for t in taken for note in t.measurement.notes)),
         seconds=sum(t.seconds for t in taken),
     )
+    if first.evidence == Evidence.ESTIMATED:
+        return replace(entry, estimate=_band(first, metric))
     if not metrics.statistical(metric):
         return entry
     rows = [
@@ -109,41 +112,26 @@ def entry_of(model: str, taken: Sequence[Taken], metric: str, statistic: str = "
     return replace(with_processes(entry, rows), invalid=tuple(reasons))
 
 
+def _band(measurement: Measurement, metric: str) -> Estimate | None:
+    """The band of an estimated latency; None where the estimate has none, as Vela's."""
+    ends = [measurement.values.get(name) for name in ("latency_low_ms", "latency_high_ms")]
+    low, high = ends
+    if metric != "latency_ms" or low is None or high is None:
+        return None
+    return Estimate((low, high), measurement.fingerprint.get("calibration", ""))
+
+
 def invalid_reasons(measurement: Measurement) -> list[str]:
-    """Why a timing cannot be judged: load, swap, governor, throttling, a clock that moved."""
+    """Why a timing cannot be judged: what the device said, on this machine load, swap, governor and clock."""
+    said = list(measurement.invalid)
+    if measurement.evidence != Evidence.HOST:
+        return said
     before, after = measurement.conditions_before, measurement.conditions_after
-    said = (
-        doubts(before, after)
-        if measurement.evidence == "host"
-        else _swap_and_governor(before, after)
-    )
-    said += _throttled(before, after)
+    said += doubts(before, after)
     try:
         clocks = [float(state["khz"]) for state in (before, after)]
     except (KeyError, ValueError):
         return said
     if min(clocks) <= 0 or max(clocks) / min(clocks) > 1 + CLOCK_MAY_CHANGE:
         said.append(f"the clock moved from {clocks[0]:g} to {clocks[1]:g} kHz")
-    return said
-
-
-def _throttled(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    flags = {state.get("throttled", "") for state in (before, after)}
-    told = sorted(flags - {"", "0", "0x0", "no", "false"})
-    return [f"the device was throttled ({', '.join(told)})"] if told else []
-
-
-def _swap_and_governor(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """As `doubts`, for another machine: its load is judged against its own number of cores."""
-    said = []
-    if int(after.get("swap_used_bytes", 0)) > int(before.get("swap_used_bytes", 0)):
-        said.append("swap was used: timings are disturbed")
-    if before.get("governor") != after.get("governor"):
-        said.append(
-            f"the governor changed from {before.get('governor')} to {after.get('governor')}"
-        )
-    cores = after.get("cores") or before.get("cores")
-    load = max(float(state.get("load_average", 0)) for state in (before, after))
-    if cores and load > float(cores):
-        said.append(f"the load average was {load:g} on {cores} cores: timings are disturbed")
     return said

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ...runtime.errors import InputError, UsageError
 from ...runtime.files import sha256_file
-from .records import Entry, Results, results_json, results_of
+from .records import Entry, Results, name_of, results_json, results_of
 from .steps import Segment, last_step_up, segments
 
 INDEX_SUFFIX = ".sqlite"
@@ -196,10 +196,8 @@ def trends(path: Path, tolerance: float, index: Path | None = None) -> list[Tren
                 series,
             )
             points = tuple(Point(*row) for row in rows)
-            model, device, engine, threads, metric, evidence = series
-            place = f"{device}/{engine}" if engine else device
-            more = f" x{threads}" if threads != 1 else ""
-            name = f"{model} @{place}{more} {metric} ({evidence})"
+            *key, evidence = series
+            name = f"{name_of((key[0], key[1], key[2], key[3], key[4]))} ({evidence})"
             found.append(_trend(name, unit, points, tolerance, better == "higher"))
     return found
 

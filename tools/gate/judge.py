@@ -121,7 +121,7 @@ def _problem(candidate: Entry, baseline: Entry | None) -> Verdict | None:
 
 
 def _absolute(limit: Limit, entry: Entry, rules: Rules) -> Verdict:
-    if entry.evidence == Evidence.ESTIMATED and entry.estimate is not None:
+    if entry.evidence == Evidence.ESTIMATED and metrics.wall_time(entry.metric):
         return verdict.judge_estimate(entry, limit.at_most or 0.0)
     if metrics.statistical(entry.metric):
         interval = location_interval(entry, rules.level)

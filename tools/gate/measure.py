@@ -48,12 +48,17 @@ class Job:
 class Measurer(Protocol):
     """Measures some metrics on some devices.
 
-    `exact`: the numbers depend on the file and `facts` alone, so one process is enough and they may be kept.
+    `exact`: the numbers never vary, so one process is enough. `kept`: they depend on the file and `facts` alone and
+    take long enough to be worth keeping.
     """
 
     @property
     def exact(self) -> bool:
         """True if the numbers never vary."""
+
+    @property
+    def kept(self) -> bool:
+        """True if they are kept in the cache."""
 
     def serves(self, device: str, metric: str) -> bool:
         """True if it can measure this; cheap, raises nothing."""
@@ -64,9 +69,12 @@ class Measurer(Protocol):
     def measure(self, job: Job, number: int) -> Measurement:
         """One fresh process (`number` counts from 0), with all of `job.metrics`.
 
-        Times come with their `samples`, one list for the process. An estimate has its band as samples
-        ([[low, high]]) and the name of its calibration in `fingerprint["calibration"]`.
+        Times come with their `samples`, one list for the process. An estimated `latency_ms` has its band beside it
+        (`latency_low_ms`, `latency_high_ms`) and the name of its calibration in `fingerprint["calibration"]`.
         """
+
+    def close(self) -> None:
+        """A gate is done: let go of what was held for it, such as a connection."""
 
 
 def find_measurer(measurers: Sequence[Measurer], device: str, metric: str) -> Measurer:
@@ -86,7 +94,7 @@ def find_measurer(measurers: Sequence[Measurer], device: str, metric: str) -> Me
     others = f"what can be gated there: {', '.join(able)}" if able else None
     hint = others or "use `device: host`, or the name of a device: `edgepress devices list`"
     if metrics.wall_time(metric) and device != "host" and "://" not in device:
-        hint = f"emulation gives no milliseconds; {hint}"
+        hint = f"times need the board itself: boards: {{{device}: {{address: ssh://...}}}}; {hint}"
     raise UsageError(f"{metric} cannot be measured on {device}", hint=hint)
 
 
@@ -101,7 +109,7 @@ def take(measurer: Measurer, job: Job, number: int, order: int, cache: Cache | N
     if not job.path.is_file():
         raise InputError("there is no such file", where=str(job.path))
     start = time.perf_counter()
-    measurement = _kept(measurer, job, cache) if measurer.exact and cache else None
+    measurement = _kept(measurer, job, cache) if measurer.kept and cache else None
     if measurement is None:
         measurement = measurer.measure(job, number)
     for name in job.metrics:

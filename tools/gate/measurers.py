@@ -1,7 +1,11 @@
-"""The measurers that come with edgepress: the file itself, this machine, emulated boards, scores on data."""
+"""The measurers that come with edgepress: the file itself, this machine, emulated boards, scores on data.
+
+Boards, and programs that are optional extras: `board_measurer.py`, `extra_measurers.py`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +13,7 @@ from ...devices.measurement import Evidence, Measurement
 from ...runtime.errors import EdgepressError, UsageError
 from ...runtime.files import sha256_file
 from . import metrics
+from .board_config import Board
 from .measure import Job, Measurer
 
 if TYPE_CHECKING:
@@ -24,15 +29,26 @@ HOST_METRICS = (
 )
 
 
-def standard() -> tuple[Measurer, ...]:
+def standard(boards: Mapping[str, Board] | None = None) -> tuple[Measurer, ...]:
     """All of them, in the order they are asked."""
-    return (FileFacts(), HostTimer(), EmulatedCounter(), HostScorer())
+    from .board_measurer import BoardTimer
+    from .extra_measurers import ArenaReader, LatencyEstimator, VelaEstimator
+
+    first = (FileFacts(), HostTimer(), BoardTimer(boards or {}), EmulatedCounter(), HostScorer())
+    return (*first, ArenaReader(), VelaEstimator(), LatencyEstimator())
 
 
-class FileFacts:
-    """Sizes and counts read from the file; the same for every device, so they stand under `host`."""
+class Held:
+    """A measurer that holds nothing between processes."""
 
-    exact = True
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class FileFacts(Held):
+    """Sizes and counts read from the file; the same for every device."""
+
+    exact = kept = True
 
     def serves(self, device: str, metric: str) -> bool:
         """Any device."""
@@ -58,10 +74,10 @@ class FileFacts:
         return Measurement(sha256, Evidence.HOST, HOST, {}, "", "", job.threads, values)
 
 
-class HostTimer:
+class HostTimer(Held):
     """Times on this machine, one fresh process each."""
 
-    exact = False
+    exact = kept = False
 
     def __init__(self, plan: TimingPlan | None = None):
         self.plan = plan
@@ -99,10 +115,10 @@ def can_count(device: str) -> bool:
     return emulation is not None and emulation.user_cpu is not None
 
 
-class EmulatedCounter:
+class EmulatedCounter(Held):
     """Executed instructions on an emulated board."""
 
-    exact = True
+    exact = kept = True
 
     def serves(self, device: str, metric: str) -> bool:
         """Instruction counts of boards that can be emulated."""
@@ -137,10 +153,10 @@ class EmulatedCounter:
         )
 
 
-class HostScorer:
+class HostScorer(Held):
     """The task's metric of a file, its engine on this machine."""
 
-    exact = True
+    exact = kept = True
 
     def serves(self, device: str, metric: str) -> bool:
         """`accuracy`; it stands under `host` whatever the gate's device is."""

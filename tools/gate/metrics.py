@@ -19,6 +19,9 @@ FILE_METRICS = (
 )
 """What a file tells without being run."""
 
+NO_DEVICE = "any"
+"""Stands for the device of numbers that need none."""
+
 INSTRUCTION_METRICS = tuple(name for name in METRIC_UNITS if name.startswith("instructions"))
 INSTRUCTION_TOLERANCE = 0.005
 """User-mode instruction counts of an unchanged file differ by up to 0.06 %."""
@@ -53,7 +56,14 @@ def better(metric: str) -> str:
 
 def statistical(metric: str) -> bool:
     """True if the number differs from process to process; all others are compared exactly."""
+    if metric.startswith("vela_"):
+        return False
     return unit(metric) in _STATISTICAL_UNITS or metric in _STATISTICAL
+
+
+def file_evidence(metric: str) -> str:
+    """What a number that needs no device rests on (docs/evidence.md)."""
+    return "file" if metric == "file_bytes" else "computed"
 
 
 def wall_time(metric: str) -> bool:

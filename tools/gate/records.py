@@ -12,14 +12,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ...devices.measurement import Evidence
 from ...devices.statistics import ArmSummary, ProcessSummary
 from ...devices.verdict import Verdict
 from ...runtime.codec import from_json, to_json
 from ...runtime.errors import InputError
 from ...runtime.files import write_text
+from .metrics import NO_DEVICE, statistical
 
 SCHEMA = "edgepress-results/1"
 Key = tuple[str, str, str, int, str]
+
+
+def name_of(key: Key) -> str:
+    """ "kws.tflite @pi5/litert instructions"; without a place where none is needed."""
+    model, device, engine, threads, metric = key
+    place = f" @{device}/{engine}" if engine else f" @{device}"
+    more = f" x{threads}" if threads != 1 else ""
+    return f"{model}{'' if device == NO_DEVICE else place + more} {metric}"
 
 
 @dataclass(frozen=True)
@@ -89,9 +99,7 @@ class Entry:
     @property
     def name(self) -> str:
         """ "kws.tflite @pi5/litert instructions"."""
-        place = f"{self.device}/{self.engine}" if self.engine else self.device
-        threads = f" x{self.threads}" if self.threads != 1 else ""
-        return f"{self.model} @{place}{threads} {self.metric}"
+        return name_of(self.key)
 
     def values(self) -> tuple[float, ...]:
         """One number per process."""
@@ -130,12 +138,8 @@ class Judgement:
 
     @property
     def name(self) -> str:
-        """As `Entry.name`, also where there is no entry."""
-        entry = self.candidate or self.baseline
-        if entry is not None:
-            return entry.name
-        model, device, engine, _, metric = self.key
-        return f"{model} @{device}/{engine} {metric}" if engine else f"{model} @{device} {metric}"
+        """As `Entry.name`."""
+        return name_of(self.key)
 
     def warned(self, verdict: Verdict) -> Judgement:
         """The same with another verdict."""
@@ -172,10 +176,8 @@ def arm_of(entry: Entry) -> ArmSummary:
 
 def unsound(entry: Entry) -> str:
     """Why an entry's numbers cannot be judged: NaN, negative, a time of zero, no processes; "" if they can."""
-    from .metrics import statistical
-
     numbers = [entry.location]
-    if statistical(entry.metric) and entry.estimate is None:
+    if statistical(entry.metric) and entry.evidence != Evidence.ESTIMATED:
         if not entry.processes:
             return "there are no samples"
         if any(process.n < 1 for process in entry.processes):

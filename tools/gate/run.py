@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -44,9 +44,12 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run. `cache`: None measures everything again; `policy`: what `--inconclusive` says."""
+    """How to run. `measurers`: the standard ones if None; `cache`: None measures everything again.
 
-    measurers: tuple[Measurer, ...] = field(default_factory=standard)
+    `policy`: what `--inconclusive` says.
+    """
+
+    measurers: tuple[Measurer, ...] | None = None
     cache: Cache | None = None
     test: str = "bootstrap"
     trust_stored: bool = False
@@ -78,11 +81,12 @@ def run_gates(config: GateConfig, settings: Settings) -> Results:
         InputError: the stored baseline cannot be read. Troubles of single gates become judgements.
     """
     stored = read_baseline(config.baseline.file)
+    measurers = standard(config.boards) if settings.measurers is None else settings.measurers
     judgements: list[Judgement] = []
     for gate in config.gates:
         if settings.progress:
             settings.progress.stage(f"{gate.model} @{gate.device}", len(gate.budget.limits))
-        judgements += _gate(gate, config, stored, settings)
+        judgements += _gate(gate, config, stored, measurers, settings)
     judgements += missing(stored, judgements, config.removed)
     settled = tuple(replace(j, verdict=settle(j.verdict, settings.policy)) for j in judgements)
     return Results(
@@ -118,14 +122,18 @@ def exit_code(judgements: Sequence[Judgement]) -> ExitCode:
 
 
 def _gate(
-    gate: Gate, config: GateConfig, stored: Results | None, settings: Settings
+    gate: Gate,
+    config: GateConfig,
+    stored: Results | None,
+    measurers: Sequence[Measurer],
+    settings: Settings,
 ) -> list[Judgement]:
     """Judgements of one gate, one per limit; limits that one measurer serves share its processes."""
     groups: dict[int, tuple[Measurer, list[Limit]]] = {}
     found: list[Judgement] = []
     for limit in gate.budget.limits:
         try:
-            measurer = find_measurer(settings.measurers, gate.device, limit.metric)
+            measurer = find_measurer(measurers, gate.device, limit.metric)
             groups.setdefault(id(measurer), (measurer, []))[1].append(limit)
         except EdgepressError as error:
             found.append(failed(gate, limit, error))
@@ -135,6 +143,8 @@ def _gate(
             judged = _sequential(gate, limits, measurer, arms, settings)
         except EdgepressError as error:
             judged = [failed(gate, limit, error) for limit in limits]
+        finally:
+            measurer.close()
         found += judged
         if settings.progress:
             settings.progress.advance(len(limits))
