@@ -164,7 +164,7 @@ class Remote:
                 if stream is not None:
                     stream.close()
         try:
-            process.wait(5.0)
+            process.wait(2.0)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -189,17 +189,29 @@ class Remote:
     # --------------------------------------------------------------- bytes
 
     def _send(self, data: bytes, timeout_s: float) -> None:
-        end, deadline, view = self._in.fileno(), time.monotonic() + timeout_s, memoryview(data)
+        """Write all of it; what comes meanwhile is kept, so that neither side waits for the other."""
+        end, out = self._in.fileno(), self._out.fileno()
+        deadline, view = time.monotonic() + timeout_s, memoryview(data)
         while view:
-            _, ready, _ = select.select([], [end], [], max(deadline - time.monotonic(), 0))
-            if not ready:
-                raise DeviceLost(f"it takes nothing for {timeout_s:.0f} s", where=self.address)
+            full = len(self._buffer) >= _MOST_NOISE
+            if full and not self._greeted:
+                return  # it talks and does not listen: the greeting says what it is
+            listen = [] if full else [out]
+            left = max(deadline - time.monotonic(), 0)
+            heard, ready, _ = select.select(listen, [end], [], left)
+            if not (heard or ready):
+                raise DeviceLost("no answer in time", where=self.address, hint="allow more seconds")
+            if heard:
+                block = os.read(out, 1 << 16)
+                self._buffer += block
+                if not block:
+                    return  # it ended: whoever reads the answer says why
             try:
-                view = view[os.write(end, view[: 1 << 16]) :]
+                view = view[os.write(end, view[: 1 << 16]) :] if ready else view
             except BlockingIOError:
                 continue
             except OSError:
-                raise self._lost() from None
+                return
 
     def _answer(self, timeout_s: float) -> tuple[dict[str, Any], bytes]:
         deadline = time.monotonic() + timeout_s
@@ -272,6 +284,9 @@ class Remote:
         last = " / ".join(said.strip().splitlines()[-3:])[-400:]
         if "No space left" in said:
             return DeviceDiskFull(f"its disk is full: {last}", where=self.address)
+        if not last or code < 0:
+            what = "the connection ended before the on-board program started"
+            return DeviceLost(what, where=self.address, hint="try again")
         return DeviceError(f"the on-board program did not start: {last}", where=self.address)
 
 

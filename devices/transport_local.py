@@ -5,7 +5,6 @@ It behaves as ssh does: programs are run by a shell from one quoted line, and a 
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -55,7 +54,11 @@ class LocalTransport:
 
     def refusal(self, code: int, stderr: str) -> Exception | None:
         """As ssh's."""
-        return DeviceUnreachable(stderr.strip(), where=self.address) if code == 255 else None
+        return (
+            DeviceUnreachable(stderr.strip() or "no connection", where=self.address)
+            if code == 255
+            else None
+        )
 
     def put(self, data: bytes, path: str) -> None:
         """Write a file."""
@@ -68,18 +71,3 @@ class LocalTransport:
     def remove(self, path: str) -> None:
         """Remove a file."""
         self.run(["rm", "-rf", "--", path])
-
-
-def board_processes(folder: Path) -> list[int]:
-    """Processes on this machine whose TMPDIR is `folder`: those of a pretended board."""
-    mark, found = f"TMPDIR={folder}".encode(), []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            variables = (entry / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if any(one.startswith(mark) for one in variables):
-            found.append(int(entry.name))
-    return found

@@ -1,0 +1,38 @@
+"""A measurement on a board killed in the middle, at random moments: no result, no residue, exit code 4."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from edgepress.tools.bench.board_stand_in import StandIn
+from edgepress.tools.bench.kill_board import trial
+
+LATEST_S = 0.3
+TIMES = 20
+
+
+@pytest.mark.parametrize("kind", ["connection", "agent", "sshd"])
+def test_twenty_kills_leave_no_result_and_no_residue(tmp_path: Path, kind: str) -> None:
+    board, source = StandIn(tmp_path, seconds=0.03), random.Random(kind)
+    for number in range(TIMES):
+        # the agent is the on-board program and the process it runs, in turn
+        victim = "timing" if kind == "agent" and number % 2 else kind
+        found = trial(board, victim, source.uniform(0, LATEST_S))
+        assert found.good, found
+
+
+def test_a_trial_notices_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the kill the trial is not good: the tests above can fail."""
+    monkeypatch.setattr("edgepress.tools.bench.kill_board.PROCESSES", 1)
+    monkeypatch.setattr(StandIn, "kill", lambda self, kind: 0)
+    found = trial(StandIn(tmp_path), "agent", 0.0)
+    assert found.exit_code == 0 and not found.good
+
+
+def test_a_trial_notices_residue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = StandIn(tmp_path, seconds=0.03)
+    (board.temporary / "left").write_text("x")
+    monkeypatch.setattr(StandIn, "residue", lambda self: [p.name for p in self.temporary.iterdir()])
+    assert not trial(board, "agent", 0.0).good
