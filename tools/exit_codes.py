@@ -39,7 +39,7 @@ class ExitCode(IntEnum):
 
 MEANINGS: dict[ExitCode, str] = {
     ExitCode.OK: "done; every check passed",
-    ExitCode.FAILED: "a check failed: a parity proof, a budget, an error found by lint",
+    ExitCode.FAILED: "a check failed: a gate, a parity proof, a budget, an error found by lint",
     ExitCode.USAGE: "wrong usage, bad input, a missing package or program, no space left on this disk",
     ExitCode.NO_VERDICT: "no verdict: the numbers do not allow one",
     ExitCode.DEVICE: "a device cannot be reached, was lost, or its disk is full",

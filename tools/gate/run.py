@@ -149,7 +149,7 @@ def _gate(
         if settings.progress:
             settings.progress.advance(len(limits))
     ordered = {limit.metric: index for index, limit in enumerate(gate.budget.limits)}
-    told = f"edgepress gate --config {config.path.name}"
+    told = f"edgepress gate --config {config.path}"
     return [
         replace(j, where=gate.where, reproduce=told)
         for j in sorted(found, key=lambda j: ordered[j.key[4]])
