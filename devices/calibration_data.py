@@ -62,7 +62,7 @@ class Row:
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """One published table: one class of device, precision and number of threads. `isa` must be among a core's."""
+    """One published table: one class of device, precision and number of threads."""
 
     name: str
     title: str
@@ -70,7 +70,6 @@ class CalibrationSet:
     device_class: str
     precision: str
     threads: int
-    isa: str
     rows: tuple[Row, ...]
 
     @property
@@ -128,7 +127,7 @@ def _set(document: Mapping[str, Any], networks: Mapping[str, NetworkFeatures]) -
         for entry in document["rows"]
         for name, ms in entry["ms"].items()
     ]
-    names = ("name", "title", "source", "device_class", "precision", "threads", "isa")
+    names = ("name", "title", "source", "device_class", "precision", "threads")
     return CalibrationSet(**{name: document[name] for name in names}, rows=tuple(rows))
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .calibration_data import CalibrationSet, Row, target_log
-from .latency_model import BASELINE, MEMBERS, Committee, Settings, fit_committee
+from .latency_fit import Committee, fit_committee
+from .latency_model import BASELINE, MEMBERS, Settings
 
 KINDS = ("model", "board", "both")
 REQUIRED = ("model", "board")

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from edgepress.devices import estimate_sources
 from edgepress.devices.calibration_data import Board, CalibrationSet, Row, calibration_sets
-from edgepress.devices.estimate import estimate, estimates, verdict
-from edgepress.devices.latency_model import BASELINE, fit_committee
+from edgepress.devices.estimate import estimate, estimates
+from edgepress.devices.estimate_sources import Verdict, verdict
+from edgepress.devices.latency_fit import fit_committee
+from edgepress.devices.latency_model import BASELINE
 from edgepress.devices.layers import LayerInfo, LayerTable, layer_table
 from edgepress.devices.leave_one_out import (
     COVERAGE,
@@ -221,9 +224,8 @@ def test_boards_software_threads_and_sizes_without_rows_get_a_reason() -> None:
 
 
 def test_a_refused_table_tells_no_ms(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgepress.devices import estimate as module
-
-    monkeypatch.setattr(module, "verdict", lambda name: module.Verdict(False, 1.5, ("too wrong",)))
+    refused = Verdict(False, 1.5, ("too wrong",))
+    monkeypatch.setattr(estimate_sources, "verdict", lambda name: refused)
     assert "too wrong" in told(network(conv()), "stm32l4r5")
 
 
@@ -331,6 +333,6 @@ def test_the_model_finds_costs_that_were_put_in() -> None:
             macs = {"pointwise": 10**6 * number, "depthwise": 10**6 * (7 - number)}
             ms = (macs["pointwise"] + 4 * macs["depthwise"]) / 1e5
             rows.append(Row(board, "s", "1", f"n{number}", NetworkFeatures(macs, 100, 5), ms))
-    made = CalibrationSet("made", "made", "made", "mcu", "int8", 1, "dsp", tuple(rows))
+    made = CalibrationSet("made", "made", "made", "mcu", "int8", 1, tuple(rows))
     found = judge(made, "model")
     assert found.median < 0.05 < found.baseline_median

@@ -14,12 +14,21 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...devices.calibration_data import calibration_sets, packaged_text
+import numpy as np
+
+from ...devices.calibration_data import (
+    CalibrationSet,
+    calibration_sets,
+    packaged_text,
+    target_log,
+)
+from ...devices.latency_fit import fit_committee
 from ...devices.latency_model import MEMBERS, STRUCTURES
-from ...devices.leave_one_out import KINDS, REQUIRED, Judgement, judge
+from ...devices.leave_one_out import KINDS, REQUIRED, WIDEST_BAND, Judgement, band, folds, judge
 from ...runtime.files import write_text
 
 ROOT = Path(__file__).parents[2]
@@ -104,6 +113,58 @@ def alternatives_table() -> str:
     return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class OwnBoard:
+    """A new board calibrated by one network measured on it: errors of its other networks (ln), all left out."""
+
+    set_name: str
+    errors: tuple[float, ...]
+    macs_errors: tuple[float, ...]
+    covered: int
+
+    @property
+    def row(self) -> str:
+        """One row of a markdown table."""
+        ours, macs = (
+            float(np.median(np.abs(np.expm1(found)))) for found in (self.errors, self.macs_errors)
+        )
+        return (
+            f"| {self.set_name} | {len(self.errors)} | {ours:.1%} | {macs:.1%} | "
+            f"{self.covered / len(self.errors):.1%} |"
+        )
+
+
+def judge_own_boards(table: CalibrationSet) -> OwnBoard:
+    """Predict every network of every board from each other one of the same board and software alone.
+
+    The classes' costs and the band come from rows without that board and that network, as if a user had measured one
+    network on a board of which nothing was published.
+    """
+    ours, macs, covered = [], [], 0
+    for train, out in folds(table.rows, "both"):
+        rows = [table.rows[i] for i in train]
+        work = fit_committee(rows).log_work
+        width = math.log(band(rows, "model")) * math.sqrt(2)
+        for row in (table.rows[i] for i in out):
+            known = [one for one in table.rows if one.arm == row.arm and one is not row]
+            for one in known:
+                measured = target_log(row) - target_log(one)
+                ours.append(work(row.features) - work(one.features) - measured)
+                ratio = row.features.total_macs / one.features.total_macs
+                macs.append(math.log(ratio) - measured)
+                covered += abs(ours[-1]) <= min(width, math.log(WIDEST_BAND))
+    return OwnBoard(table.name, tuple(ours), tuple(macs), covered)
+
+
+def own_table() -> str:
+    """Markdown: the exercise of `judge_own_boards` on every table."""
+    lines = [
+        "| table | pairs | median error | MACs alone | pairs in band |",
+        "|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *(judge_own_boards(one).row for one in calibration_sets().values())])
+
+
 def page_block(found: Sequence[Judgement]) -> str:
     """The generated part of docs/estimates.md."""
     parts = [summary_table(found)]
@@ -111,6 +172,10 @@ def page_block(found: Sequence[Judgement]) -> str:
         if one.kind in REQUIRED:
             title = f"Error of each row in %, {one.set_name}, one {one.kind} left out (bold: outside its band)"
             parts += [title + ":", error_table(one)]
+    parts += [
+        "One measured network calibrates a new board (band of x or / 2 at most):",
+        own_table(),
+    ]
     parts += ["What the structures do alone:", alternatives_table()]
     return f"{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}"
 
