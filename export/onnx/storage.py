@@ -34,9 +34,11 @@ _CHANNEL_AXES: dict[str, dict[int, int]] = {
     "ConvTranspose": {1: 1},
     "MatMul": {1: -1, 0: -2},
     "Gather": {0: 0},
-    **{name: {1: 1, 2: 1} for name in ("LSTM", "GRU", "RNN")},
 }
 """Operator -> input that holds weights -> axis along which scales run. Gemm depends on transB."""
+
+_GATES = {"LSTM": (3, 1), "GRU": (2, 1), "RNN": (1,)}
+"""Recurrent operator -> gates in each piece that a written-out layer multiplies at once (`recurrent.py`)."""
 
 
 def to_fp16(hub: Any) -> Any:
@@ -147,6 +149,9 @@ def _compress_weights(graph: Graph) -> None:
         for index, axis in _weights_of(node).items():
             if _compressible(graph, node, index):
                 _dequantize(graph, node.inputs[index], axis)
+        for index in (1, 2) if node.op in _GATES and not node.domain else ():
+            if _compressible(graph, node, index):
+                _dequantize_gates(graph, node.inputs[index], _GATES[node.op])
 
 
 def _weights_of(node: Node) -> dict[int, int]:
@@ -171,6 +176,40 @@ def _dequantize(graph: Graph, name: str, axis: int) -> None:
     graph.add(
         make_node("DequantizeLinear", [stored, scale], [name], f"{name}.dq", axis=params.axis)
     )
+
+
+def _dequantize_gates(graph: Graph, name: str, gates: tuple[int, ...]) -> None:
+    """Weights of a recurrent layer [directions, gates x hidden, inputs], stored as the TFLite file has them.
+
+    There every direction has scales of its own, and a piece that is too small to compress stays float.
+    """
+    values = graph.constants[name]
+    hidden = values.shape[1] // sum(gates)
+    if max(gates) * hidden * values.shape[2] < SMALLEST_COMPRESSED:
+        return
+    del graph.constants[name]
+    ends = np.cumsum(gates) * hidden
+    directions = []
+    for d in range(len(values)):
+        parts = [
+            _piece(graph, f"{name}.{d}.{n}", values[d : d + 1, end - count * hidden : end])
+            for n, (end, count) in enumerate(zip(ends, gates, strict=True))
+        ]
+        directions.append(_joined(graph, parts, f"{name}.{d}", 1) if len(parts) > 1 else parts[0])
+    _joined(graph, directions, name, 0)
+
+
+def _piece(graph: Graph, name: str, values: Array) -> str:
+    if values.size < SMALLEST_COMPRESSED:
+        return graph.constant(name, np.ascontiguousarray(values))
+    graph.constants[name] = values
+    _dequantize(graph, name, 1)
+    return name
+
+
+def _joined(graph: Graph, parts: list[str], name: str, axis: int) -> str:
+    graph.add(make_node("Concat", parts, [name], f"{name}.join", axis=axis))
+    return name
 
 
 def _per_channel(values: Array, axis: int) -> tuple[QParams, Array]:

@@ -105,8 +105,9 @@ def test_every_large_weight_is_compressed_and_nothing_else() -> None:
     assert len(stored(made, "float16")) == 9
     made = storage.to_weight_only(network())
     scales = {v.size for v in stored(made, "float32").values()}
-    assert scales == {16, 24} | {32, 8, 20, 30, 40}  # biases, and scales per channel
-    assert len(stored(made, "int8")) == 9
+    # biases, scales per channel, and pieces of the LSTM that are too small to compress
+    assert scales == {16, 24} | {32, 8, 20, 30, 40} | {128, 64}
+    assert len(stored(made, "int8")) == 8
     assert all(np.abs(v.astype(int)).max() == 127 for v in stored(made, "int8").values())
 
 
