@@ -279,7 +279,7 @@ def _with_layers(
     return replace(
         report,
         layers=tuple(layers),
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),  # engines that run one file say the same
         departs=departs,
         layer_samples=len(samples),
     )

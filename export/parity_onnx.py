@@ -49,7 +49,9 @@ class OnnxSubject:
         """
         if len(values) != len(self.inputs):
             raise InputError(
-                f"{len(values)} inputs given, the model takes {len(self.inputs)}", where=self.label
+                f"{len(values)} inputs given, the model takes {len(self.inputs)}",
+                where=self.label,
+                hint=f"give one array per input, in this order: {', '.join(self.inputs)}",
             )
         feeds: dict[str, Array] = {}
         for name, value in zip(self.inputs, values, strict=True):
