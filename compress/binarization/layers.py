@@ -51,7 +51,10 @@ class BinaryLayer(nn.Module):
             weight, scale = self.operator.weight(self.weight)
         else:
             weight, scale = self.weight, None
-        y = self.product(values, weight)
+        return self.finish(self.product(values, weight), scale, x)
+
+    def finish(self, y: Tensor, scale: Tensor | None, x: Tensor) -> Tensor:
+        """What happens to the sum of products: scale, the operator's own factors, bias."""
         if scale is not None:
             y = y * self.shape.per_output(scale)
         y = self.operator.output(y, x)
