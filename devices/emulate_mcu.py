@@ -21,10 +21,11 @@ from pathlib import Path
 from ..runtime.errors import EngineCrashedError, InputError, MissingToolError, ToolFailedError
 from .child_process import Ended, run_child
 from .count_plugin import build_plugin
-from .firmware import DEFAULT_STACK_BYTES, RETURNED, Firmware, Program, build_firmware
+from .firmware import DEFAULT_STACK_BYTES, RETURNED, Firmware, build_firmware
 from .firmware_counts import Counts, read_counts
 from .firmware_elf import ENTRY
 from .firmware_faults import read_fault
+from .firmware_program import Program
 from .firmware_result import FirmwareResult, Run
 from .firmware_vectors import Layout, Vectors, check_parity, layout_of, pack, unpack
 from .mcu_machines import machine_of

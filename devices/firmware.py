@@ -14,7 +14,7 @@ import json
 import shutil
 import string
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -23,6 +23,8 @@ from ..runtime.errors import InputError, ToolFailedError, UsageError
 from ..runtime.files import sha256_bytes, write_text
 from .build_once import RECEIPT, build_once, key_of
 from .firmware_elf import ENTRY, Sections, link_error, read_sections, read_symbols
+from .firmware_library import add_library
+from .firmware_program import Program
 from .firmware_stack import StackBound, read_call_graph, stack_bound
 from .firmware_vectors import Layout
 from .mcu_machines import Machine
@@ -34,47 +36,14 @@ RETURNED = "edgepress_returned"
 DEFAULT_STACK_BYTES = 64 << 10
 LARGEST_SOURCE_BYTES = 64 << 20
 KEPT_BUILDS = 64
+VERSION = 3  # of what firmware.json holds
 
 HARNESS = ("start.c", "semihosting.c", "main.c")
 _HEADERS = ("edgepress_firmware.h", "semihosting.h")
+_TIGHT = (
+    "-Wl,--sort-section=alignment",
+)  # little padding: sizes of two programs can be subtracted
 _ALWAYS = ("-mthumb", "-ffunction-sections", "-fdata-sections", "-g", "-fcallgraph-info=su")
-
-
-@dataclass(frozen=True)
-class Program:
-    """What is to be built: C files, folders to include from, and the compiler's options for them.
-
-    Attributes:
-        sources: .c files; or folders, of which all .c files are taken and that are included from.
-        includes: further folders to include from.
-        options: optimization, definitions, warnings.
-    """
-
-    sources: tuple[Path, ...]
-    includes: tuple[Path, ...] = ()
-    options: tuple[str, ...] = ("-O3",)
-
-    def files(self) -> tuple[Path, ...]:
-        """All .c files, absolute; `InputError` where something is not there or there are none."""
-        found: list[Path] = []
-        for source in self.sources:
-            path = Path(source).resolve()
-            if path.is_dir():
-                found += sorted(path.glob("*.c"))
-            elif path.is_file():
-                found.append(path)
-            else:
-                raise InputError("there is no such source", where=str(source))
-        if not found:
-            raise InputError(
-                "there is no C file", where=", ".join(str(source) for source in self.sources)
-            )
-        return tuple(found)
-
-    def folders(self) -> tuple[Path, ...]:
-        """Folders to include from, absolute."""
-        of_sources = [path if path.is_dir() else path.parent for path in map(Path, self.sources)]
-        return tuple(dict.fromkeys(path.resolve() for path in (*of_sources, *self.includes)))
 
 
 @dataclass(frozen=True)
@@ -145,7 +114,9 @@ def build_firmware(
     harness = {name: harness_text(name) for name in names}
     facts = (asdict(machine), tuple(flags), program.options, asdict(layout), stack_bytes)
     build = _Build(toolchain, machine, (*flags, *_ALWAYS), program, layout, stack_bytes)
-    key = key_of(toolchain.version, facts, _ALWAYS, harness, build.seen_by_the_compiler())
+    key = key_of(
+        toolchain.version, facts, _ALWAYS, _TIGHT, VERSION, harness, build.seen_by_the_compiler()
+    )
     root = emulation_folder() / "firmware"
     part = build_once("firmware", root / key, build.make)
     (part.folder / RECEIPT).touch()
@@ -197,16 +168,24 @@ class _Build:
         ]
         elf = self._link(folder, "firmware.elf", [*harness, *objects])
         nothing = self._link(folder, "empty.elf", [*harness, empty])
-        graph = read_call_graph(path.with_suffix(".ci").read_text("utf-8") for path in objects)
+        symbols = self._symbols(elf)
         made = {
             "sha256": sha256_bytes(elf.read_bytes()),
             "sections": asdict(self._sections(elf)),
             "empty": asdict(self._sections(nothing)),
-            "symbols": self._symbols(elf),
-            "bound": asdict(stack_bound(graph, ENTRY)),
+            "symbols": symbols,
+            "bound": asdict(self._bound(elf, objects, symbols)),
         }
         write_text(folder / "firmware.json", json.dumps(made))
         return {"compiler": self.toolchain.version, "machine": self.machine.name}
+
+    def _bound(
+        self, elf: Path, objects: Sequence[Path], symbols: Mapping[str, Sequence[int]]
+    ) -> StackBound:
+        graph = read_call_graph(path.with_suffix(".ci").read_text("utf-8") for path in objects)
+        code = run_tool([self.toolchain.objdump, "-d", elf], "reading the machine code")
+        add_library(graph, code, symbols, ENTRY)
+        return stack_bound(graph, ENTRY)
 
     def _linker_script(self) -> str:
         board = self.machine
@@ -258,7 +237,7 @@ class _Build:
     def _link(self, folder: Path, name: str, objects: Sequence[Path]) -> Path:
         made = folder / name
         script = ["--specs=nano.specs", "-nostartfiles", "-T", str(folder / "board.ld")]
-        words = [*self._gcc(), *script, *map(str, objects), "-Wl,--gc-sections", "-lm"]
+        words = [*self._gcc(), *script, *map(str, objects), "-Wl,--gc-sections", *_TIGHT, "-lm"]
         try:
             run_tool([*words, "-o", str(made)], f"linking {name}")
         except ToolFailedError as error:

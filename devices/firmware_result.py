@@ -74,8 +74,11 @@ class FirmwareResult:
 
     @property
     def bound(self) -> StackBound:
-        """The most stack that the program can use, where its call graph tells."""
-        return self.firmware.bound
+        """The most stack that the program can use, where its call graph tells; never below what was touched."""
+        bound = self.firmware.bound
+        if bound.bytes is not None and bound.bytes < self.stack_bytes:
+            return StackBound(None, f"{bound.bytes} bytes by the call graph, but more were touched")
+        return bound
 
     def measurement(self) -> Measurement:
         """The figures as a record; evidence `emulated`."""

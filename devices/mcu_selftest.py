@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from .emulate_mcu import Tools, run_firmware
-from .firmware import Program
+from .firmware_program import Program
 from .firmware_result import FirmwareResult
 from .firmware_vectors import Vectors
 from .profile import Profile

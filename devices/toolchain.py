@@ -25,6 +25,7 @@ class ArmToolchain:
     size: Path
     nm: Path
     addr2line: Path
+    objdump: Path
     version: str
 
     @property
@@ -59,8 +60,9 @@ def find_arm_toolchain(path: Path | None = None, *, install: bool = False) -> Ar
     version = run_tool([gcc, "--version"], "asking the compiler for its version").splitlines()
     if not version:
         raise ToolFailedError("does not tell its version", where=found)
-    size, nm, addr2line = (_beside(gcc, name) for name in ("size", "nm", "addr2line"))
-    return ArmToolchain(gcc, size, nm, addr2line, version[0].strip())
+    names = ("size", "nm", "addr2line", "objdump")
+    size, nm, addr2line, objdump = (_beside(gcc, name) for name in names)
+    return ArmToolchain(gcc, size, nm, addr2line, objdump, version[0].strip())
 
 
 def _beside(gcc: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from edgepress.devices.count_plugin import build_plugin
 from edgepress.devices.emulate_mcu import Tools, find_tools, run_firmware
-from edgepress.devices.firmware import Program
+from edgepress.devices.firmware_program import Program
 from edgepress.devices.firmware_vectors import Vectors
 from edgepress.devices.mcu_selftest import kernels_for, run_selftest, selftest_vectors
 from edgepress.devices.measurement import Evidence
@@ -133,6 +133,26 @@ static int32_t scale[25] = {7};"""
     assert 3100 <= result.ram_bytes <= 3164
     assert 2048 <= result.stack_bytes <= 2148
     assert result.bound.bytes is None or result.bound.bytes >= result.stack_bytes
+
+
+@pytest.mark.parametrize("device", CORES)
+def test_the_library_is_within_the_bound(tools: Tools, tmp_path: Path, device: str) -> None:
+    body = """
+    int64_t big, most;
+    memcpy(&big, x, 8); memcpy(&most, x + 8, 8);
+    float small = (float)x[3] + expf((float)x[1]);
+    big /= most; memcpy(y, &big, 8); memcpy(y + 8, &small, 4); return 0;"""
+    write_step(tmp_path, body, "#include <math.h>")
+    given = np.arange(1, 17, dtype=np.int8)
+    big, most = given.view(np.int64)
+    small = np.float32(4) + np.exp(np.float32(2))
+    expected = np.concatenate(
+        [np.array([big // most]).view(np.int8), np.array([small]).view(np.int8)]
+    )
+    vectors = Vectors([(given,)], [(expected,)], tolerance_steps=1)
+    result = run_firmware(load_profile(device), [tmp_path], vectors, tools=tools)
+    assert result.bound.bytes is not None and len(result.bound.path) >= 2
+    assert 16 <= result.stack_bytes <= result.bound.bytes <= result.stack_bytes + 64
 
 
 def test_a_measured_stack_does_not_depend_on_the_stack_given(tools: Tools, tmp_path: Path) -> None:
