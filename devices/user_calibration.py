@@ -44,16 +44,24 @@ class Record:
         return NetworkFeatures(self.macs, self.outputs, self.operators)
 
 
-def make_record(table: LayerTable, measurement: Measurement) -> Record:
+def make_record(table: LayerTable, measurement: Measurement, device: str = "") -> Record:
     """The record of a measured file.
 
+    Args:
+        device: name of the board's profile, where the measurement has an address (ssh://pi@board).
+
     Raises:
-        UsageError: it was not measured on a board, has no latency, or nothing can be estimated of such files.
+        UsageError: it was not measured on a board, has no latency, must not be judged, or nothing can be estimated of
+            such files.
     """
     if measurement.evidence is not Evidence.MEASURED:
         raise UsageError(
             f"evidence {str(measurement.evidence)!r} calibrates nothing",
             hint="measure on the board itself",
+        )
+    if measurement.invalid:
+        raise UsageError(
+            f"the measurement is invalid: {measurement.invalid[0]}", hint="measure again"
         )
     latency = measurement.values.get("latency_ms", 0.0)
     if not latency > 0:
@@ -63,7 +71,7 @@ def make_record(table: LayerTable, measurement: Measurement) -> Record:
         raise UsageError(f"nothing to calibrate with: {reason}", where=table.path_name)
     sums = network_features(operator_features(table))
     return Record(
-        device=measurement.device,
+        device=device or measurement.device,
         engine=measurement.engine,
         engine_version=measurement.engine_version,
         threads=measurement.threads,

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ..devices.profile import Profile
 
 HOST = "host"
+FIRMWARE = (
+    "files are not run on {device} from here: run them in your firmware and read its record with "
+    "`edgepress devices import`"
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Request:
     processes: int = 5
     compare: Path | None = None
     layers: bool = False
+    estimate: bool = False
     options: BoardOptions = field(default_factory=BoardOptions)
 
 
@@ -75,6 +80,8 @@ def profile_files(request: Request, progress: Progress | None = None) -> Profile
         UsageError: unknown device or engine, an engine that does not run the file, a device that cannot.
         As `measure_host`, `measure_board`, `count_instructions`.
     """
+    if request.estimate or _is_microcontroller(request.device):
+        return _estimated(request)
     for name in request.engines:
         find_engine(name)
     if request.device == HOST:
@@ -85,13 +92,32 @@ def profile_files(request: Request, progress: Progress | None = None) -> Profile
         return _on_board(request, progress)
     from ..devices.profile import load_profile
 
-    profile = load_profile(request.device)
-    if profile.device_class == "mcu":
+    return _emulated(request, load_profile(request.device), progress)
+
+
+def _is_microcontroller(device: str) -> bool:
+    """True for the name of one: nothing can be run there from here, so it is estimated."""
+    from ..devices.profile import load_profile
+
+    return device != HOST and "://" not in device and load_profile(device).device_class == "mcu"
+
+
+def _estimated(request: Request) -> Profiled:
+    """What published tables, or the user's own records of the board, say; nothing is run."""
+    from ..devices.profile import load_profile
+    from .estimate_profile import estimate_files
+
+    if request.device == HOST or "://" in request.device:
         raise UsageError(
-            f"{profile.name} is a microcontroller: a file is not run there from here",
-            hint="run it in your firmware and read its record with `edgepress devices import`",
+            "an estimate is of a device by its name", hint="for example --device stm32l4r5"
         )
-    return _emulated(request, profile, progress)
+    if request.compare is not None or request.layers:
+        raise UsageError("--compare and --layers are of measurements, not of estimates")
+    profile = load_profile(request.device)
+    found = Profiled(estimate_files(request.files, profile, request.engines, request.threads))
+    if profile.device_class == "mcu":
+        found.notes.append(FIRMWARE.format(device=profile.name))
+    return found
 
 
 def _on_host(request: Request, progress: Progress | None) -> Profiled:

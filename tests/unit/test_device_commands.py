@@ -72,7 +72,8 @@ def test_verify_on_a_board(stand_in: StandIn, tmp_path: Path) -> None:
     ("words", "told", "code"),
     [
         (("--device", "pi44"), ("no device is called 'pi44'", "pi4"), 2),
-        (("--device", "stm32h7a3"), ("microcontroller", "devices import"), 2),
+        (("--device", "host", "--estimate"), ("of a device by its name",), 2),
+        (("--device", "stm32h7a3", "--layers"), ("not of estimates",), 2),
         (("--device", "http://x"), ("no address of a board",), 2),
         (("--device", "adb://x", "--engine", "litert"), ("program is the engine",), 2),
         (("--device", "pi4", "--threads", 2), ("one thread",), 2),

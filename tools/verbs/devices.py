@@ -130,6 +130,29 @@ def import_command(
     return ExitCode.OK
 
 
+@command.command("calibrate")
+@click.argument("name")
+@click.argument("measurements", type=PATH)
+@click.option("--model", type=PATH, required=True, help="The file that was measured.")
+@common_options
+@click.pass_obj
+def calibrate_command(call: Invocation, name: str, measurements: Path, model: Path) -> int:
+    """Keep MEASUREMENTS of the board NAME (JSON of profile, or of devices import) for estimates of other files."""
+    from ...runtime.codec import to_json
+    from ..calibrate_board import calibrate
+
+    if call.dry_run:
+        return call.plan("devices calibrate", reads=[measurements, model], device=name)
+    kept = calibrate(name, measurements, model)
+    rows = [{**to_json(record), "path": str(path)} for record, path in kept]
+    lines = [
+        f"{record.latency_ms:.4g} ms in {record.engine} on {record.device}: kept in {path}"
+        for record, path in kept
+    ]
+    call.give({"schema": "edgepress-calibrate/1", "records": rows}, "\n".join(lines))
+    return ExitCode.OK
+
+
 def _list(call: Invocation) -> int:
     from ...devices.profile import load_profile, profile_names
     from ..render import table

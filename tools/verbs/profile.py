@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 @click.option(
     "--layers", is_flag=True, help="Times of layers as well, where the engine tells them."
 )
+@click.option(
+    "--estimate",
+    is_flag=True,
+    help="Run nothing: tell what published tables say of a device, with a band, and the floor.",
+)
 @reach_options
 @measure_options
 @common_options
@@ -47,16 +52,17 @@ if TYPE_CHECKING:
 def command(call: Invocation, /, **options: Any) -> int:
     """Measure FILES on this machine, on a board, or count their instructions on an emulated one.
 
-    Every number stands with its evidence: "host" is never the latency of another device, a board's is "measured", and
-    an emulated board gives instruction counts and never milliseconds. On a board the outputs are compared with this
-    machine's first; a throttled run, or one during which the clock moved, is shown and ends with exit code 3.
+    Every number stands with its evidence: "host" is never the latency of another device, a board's is "measured", an
+    emulated board gives instruction counts and never milliseconds, and what is "estimated" (--estimate, and all
+    microcontrollers) has a band or is not told. On a board the outputs are compared with this machine's first; a
+    throttled run, or one during which the clock moved, is shown and ends with exit code 3.
     """
     from ..device_profile import Request, profile_files
 
     files, compare = options["files"], options["compare"]
     if call.dry_run:
         reads = [*files, *([compare] if compare else [])]
-        names = ("device", "engines", "threads", "processes", "layers")
+        names = ("device", "engines", "threads", "processes", "layers", "estimate")
         return call.plan("profile", reads=reads, **{name: options[name] for name in names})
     request = Request(
         files=files,
@@ -66,6 +72,7 @@ def command(call: Invocation, /, **options: Any) -> int:
         processes=options["processes"],
         compare=compare,
         layers=options["layers"],
+        estimate=options["estimate"],
         options=board_options(options),
     )
     with call.progress() as progress:
@@ -87,14 +94,17 @@ def _document(found: Profiled) -> dict[str, Any]:
 
 
 def _text(found: Profiled) -> str:
+    from ..estimate_profile import estimates_table, in_table, is_estimate
     from ..profile_text import counts_table, difference, latency_table, layers_text
 
-    timed = [(path, m) for path, m in found.rows if "latency_ms" in m.values]
+    guessed = [(path, m) for path, m in found.rows if is_estimate(m)]
+    timed = [(path, m) for path, m in found.rows if "latency_ms" in m.values and not is_estimate(m)]
     counted = [(path, m) for path, m in found.rows if "instructions" in m.values]
     lines = [latency_table(timed)] * bool(timed) + [counts_table(counted)] * bool(counted)
+    lines += [estimates_table(guessed)] * bool(guessed)
     lines += [difference(ratio) for ratio in found.ratios]
     lines += [layers_text(layers) for layers in found.layers]
-    notes = [note for _, m in found.rows for note in m.notes] + found.notes
+    notes = [note for _, m in found.rows for note in m.notes if not in_table(note)] + found.notes
     lines += [f"note: {note}" for note in dict.fromkeys(notes)]
     for path, m in found.rows:
         lines += [f"INVALID {path.name} in {m.engine}: {reason}" for reason in m.invalid]
