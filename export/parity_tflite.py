@@ -140,8 +140,8 @@ class TfliteValues:
                 names.append(name)
             else:
                 notes.append(
-                    f"{self.subject.path.name}: '{name}' {tensor.shape} is not compared by itself: flattened as it lies "
-                    "in memory, or its axis order is open; the layer behind it is"
+                    f"{self.subject.path.name}: '{name}' {tensor.shape} is not compared by itself: flattened "
+                    "as it lies in memory, or its axis order is open; the layer behind it is"
                 )
         self._orders, self._shapes = orders, shapes
         return names, notes
