@@ -111,6 +111,7 @@ def test_toml_lines_count_items_of_arrays() -> None:
         ("gates:\n  - model: x\n    processes: 0\n", 4, ("from 1 to",)),
         ("gates:\n  - model: x\n    processes: true\n", 4, ("from 1 to",)),
         ("gates:\n  - {model: x, processes: 9, max_processes: 5}\n", 3, ("less than processes",)),
+        ("defaults: {processes: 9, max_processes: 5}\ngates: [{model: x}]\n", 2, ("less than",)),
         ("gates:\n  - {model: x, expect: noisy}\n", 3, ("needs 'reason'",)),
         ("gates:\n  - {model: x, expect: noisy, reason: r}\n", 3, ("needs 'expires'",)),
         ("gates:\n  - {model: x, expect: noisy, reason: r, expires: soon}\n", 3, ("2030-01-31",)),

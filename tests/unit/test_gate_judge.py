@@ -233,6 +233,9 @@ def test_an_entry_holds_what_its_processes_say() -> None:
     entry = entry_of("m", taken, "latency_ms")
     assert (entry.location, entry.best, entry.seconds) == (2.0, 1.0, 1.5)
     assert [p.order for p in entry.processes] == [0, 1, 2]
+    hot = Taken(measurement(conditions_after={"temperature_millicelsius": "61500", "khz": "x"}))
+    (row,) = entry_of("m", [hot], "latency_ms").processes
+    assert (row.temp_c, row.mhz) == ((61.5,), (1.0,))
     assert entry_of("m", taken, "latency_ms", "min").location == 2.0
     assert entry_of("m", taken, "latency_ms", "p90").location == pytest.approx(4.0)
     with pytest.raises(UsageError, match="energy|cannot be had"):

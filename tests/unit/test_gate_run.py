@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgepress.compress.datasets import task
 from edgepress.devices.measurement import Evidence, Measurement
 from edgepress.runtime.errors import EdgepressError, InputError, UsageError
 from edgepress.tools.cache import Cache
@@ -24,8 +25,11 @@ from edgepress.tools.gate.measure import Job, find_measurer, measurement_key, ta
 from edgepress.tools.gate.measurers import EmulatedCounter, FileFacts, can_count, standard
 from edgepress.tools.gate.records import Results
 from edgepress.tools.gate.run import Settings, exit_code, run_gates
+from edgepress.tools.scoring import score_file
+from onnx import helper
 from support.gates import Told, exact, timed, write_config
 from support.lite_files import tiny_dense
+from support.lowering import make_hub
 from support.onnx_files import affine_model, save
 
 BOARD = """\
@@ -313,6 +317,45 @@ def test_pairs_that_do_not_compare_are_errors_of_their_own() -> None:
     found = compare_results(base, new)
     assert words(found) == ["error", "pass"] and "evidence" in found.judgements[0].verdict.reason
     assert exit_code(found.judgements) == ExitCode.USAGE
+
+
+def test_limits_go_with_device_and_engine(tmp_path: Path) -> None:
+    text = """\
+gates:
+  - {model: m.tflite, device: pi4b, engine: litert, metrics: {instructions: {max_regression: 9%}, file_bytes: {max: 9}}}
+  - {model: m.tflite, device: pi5, engine: tflite, metrics: {instructions: {max_regression: 1%}}}
+"""
+    config = load_config(write_config(tmp_path, text))
+    runs = {"evidence": "emulated", "metric": "instructions"}
+    old = [exact(100.0, device="pi4", engine="litert", **runs), exact(9.0)]
+    old += [exact(100.0, device="pi5", engine=engine, **runs) for engine in ("tflite", "litert")]
+    new = [replace(entry, location=1.05 * entry.location) for entry in old]
+    found = compare_results(as_results(*old), as_results(*new), config=config)
+    limits = ["+9 %", "at most 9 B", "+1 %", "+0.5 %"]
+    assert [j.limit for j in found.judgements] == limits
+    assert words(found) == ["pass", "fail", "fail", "fail"]
+
+
+def test_accuracy_is_the_score_of_the_split(tmp_path: Path) -> None:
+    """A random linear classifier on 60 real windows of the bundled watch data."""
+    subset = task("watch-har-subset")
+    size = int(np.prod(subset.input_shapes[0]))
+    weights = np.random.default_rng(0).normal(size=(size, 6)).astype(np.float32)
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["f"]),
+        helper.make_node("MatMul", ["f", "w"], ["y"]),
+    ]
+    hub = make_hub(nodes, {"x": (1, *subset.input_shapes[0])}, ["y"], {"w": weights})
+    (tmp_path / "net.onnx").write_bytes(hub.SerializeToString())
+    expected = score_file(tmp_path / "net.onnx", subset, subset.load("test").head(60)).value
+    text = "gates: [{model: net.onnx, task: watch-har-subset, samples: 60, metrics: {accuracy: {min: 99%}}}]\n"
+    (judgement,) = run(write_config(tmp_path, text)).judgements
+    entry = judgement.candidate
+    assert entry is not None and entry.location == expected and 0 < expected < 60
+    assert judgement.verdict.word == "fail" and (entry.device, entry.evidence) == ("host", "host")
+    other = replace(entry, fingerprint={**entry.fingerprint, "samples": "700"})
+    again = compare_results(as_results(entry), as_results(other))
+    assert words(again) == ["error"]  # of other samples it is another number
 
 
 def test_the_configuration_limits_a_comparison(tmp_path: Path) -> None:

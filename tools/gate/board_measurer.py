@@ -46,14 +46,10 @@ class BoardTimer:
         """See `devices.board.measure_visit`; the file is proved once a visit.
 
         Raises:
-            DeviceUnreachable, DeviceLost, DeviceDiskFull: exit code 4; the connection is given up.
+            DeviceUnreachable, DeviceLost, DeviceDiskFull: exit code 4.
         """
         board = self.boards.get(job.device, Board(job.device))
-        try:
-            found = self._measure(board, job)
-        except BaseException:
-            self.close()
-            raise
+        found = self._measure(board, job)
         notes = tuple(note for note in found.notes if "processes" not in note)
         return replace(found, device=job.device, notes=notes)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ... import __version__
 from ...devices.budget import Limit
+from ...devices.transport import is_address
 from ...devices.verdict import Kind, Outcome, Verdict
 from ...runtime.errors import EdgepressError
 from . import metrics
@@ -59,10 +60,30 @@ def _limit(entry: Entry, config: GateConfig | None, tolerance: float) -> tuple[G
     """The gate and limit of an entry, else its default tolerance."""
     for gate in config.gates if config else ():
         limit = gate.budget.of(entry.metric)
-        same = gate.model == entry.model and gate.threads == entry.threads
-        if limit is not None and same and gate.engine in (None, entry.engine, entry.engine or None):
+        if limit is not None and _is_of(entry, gate):
             return gate, limit
     if entry.better == "higher":
         return None, Limit(entry.metric, max_drop=0.0)
     allowed = metrics.default_tolerance(entry.metric, tolerance)
     return None, Limit(entry.metric, max_regression=allowed, statistic=entry.statistic)
+
+
+def _is_of(entry: Entry, gate: Gate) -> bool:
+    """True if this gate asks for this number: what needs no device or runs here has not the gate's."""
+    if (gate.model, gate.threads) != (entry.model, entry.threads):
+        return False
+    here = entry.device in (metrics.NO_DEVICE, "host")
+    if not here and entry.device not in (gate.device, _proper_name(gate.device)):
+        return False
+    tools = ("", "tflm", "vela")
+    return entry.engine in tools or gate.engine in (None, entry.engine)
+
+
+def _proper_name(device: str) -> str:
+    """The name of a device that may be given by another of its names."""
+    from ...devices.profile import load_profile
+
+    try:
+        return device if is_address(device) else load_profile(device).name
+    except EdgepressError:
+        return device

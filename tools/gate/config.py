@@ -145,9 +145,12 @@ def config_of(document: Document, path: Path) -> GateConfig:
 def _defaults(table: Table) -> _Defaults:
     table.only("processes", "max_processes", "tolerance", "threads", "device", "engine")
     processes = table.count("processes", 5, MOST_PROCESSES)
+    most = table.count("max_processes", max(15, processes), MOST_PROCESSES)
+    if most < processes:
+        raise table.fault("max_processes", f"{most} is less than processes ({processes})")
     return _Defaults(
         processes=processes,
-        max_processes=table.count("max_processes", max(15, processes), MOST_PROCESSES),
+        max_processes=most,
         tolerance=_certain(table.share("tolerance", 0.05)),
         threads=table.count("threads", 1, 256),
         device=table.text("device", "host") or "host",

@@ -104,12 +104,23 @@ def entry_of(model: str, taken: Sequence[Taken], metric: str, statistic: str = "
     if not metrics.statistical(metric):
         return entry
     rows = [
-        process_row(samples, t.order, tuple(invalid_reasons(t.measurement)))
+        _with_state(process_row(samples, t.order, tuple(invalid_reasons(t.measurement))), t)
         for t in taken
         for samples in t.measurement.samples.get(metric) or [[t.measurement.values[metric]]]
     ]
     reasons = dict.fromkeys(reason for row in rows for reason in row.flags)
     return replace(with_processes(entry, rows), invalid=tuple(reasons))
+
+
+def _with_state(row: ProcessRow, taken: Taken) -> ProcessRow:
+    """The row with temperature and clock before and after its process."""
+    states = (taken.measurement.conditions_before, taken.measurement.conditions_after)
+
+    def found(key: str, scale: float) -> tuple[float, ...]:
+        texts = [state[key] for state in states if key in state]
+        return tuple(float(text) / scale for text in texts if text.lstrip("-").isdigit())
+
+    return replace(row, temp_c=found("temperature_millicelsius", 1e3), mhz=found("khz", 1e3))
 
 
 def _band(measurement: Measurement, metric: str) -> Estimate | None:

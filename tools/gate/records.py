@@ -34,7 +34,10 @@ def name_of(key: Key) -> str:
 
 @dataclass(frozen=True)
 class ProcessRow:
-    """One process: `order` is its turn among both arms; times in the entry's unit, samples in µs if kept."""
+    """One process: `order` is its turn among both arms; times in the entry's unit, samples in µs if kept.
+
+    `temp_c` and `mhz` before and after it, where the device tells them; `flags` say why it is invalid.
+    """
 
     order: int
     n: int
@@ -79,7 +82,6 @@ class Entry:
     unit: str
     better: str
     location: float
-    batch_k: int = 1
     ci95: tuple[float, float] | None = None
     best: float | None = None
     spread: float | None = None
