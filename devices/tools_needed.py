@@ -18,6 +18,7 @@ PACKAGES = {
     "dpkg-deb": "dpkg",
     "apt-get": "apt",
     "ssh": "openssh-client",
+    "sshd": "openssh-server",
     "adb": "adb",
 }
 """Program -> Debian package(s)."""
@@ -101,3 +102,11 @@ def install_packages(packages: Sequence[str]) -> None:
     run_tool([apt, "update"], "updating the package lists", environment=quiet)
     command = [apt, "install", "-y", "--no-install-recommends", *packages]
     run_tool(command, f"installing {' '.join(packages)}", environment=quiet)
+
+
+def install_missing(programs: Sequence[str]) -> None:
+    """apt-get install what brings those of the programs that are not here; see `install_packages`."""
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin"
+    packages = [PACKAGES[name] for name in programs if shutil.which(name, path=path) is None]
+    if packages:
+        install_packages(packages)

@@ -279,9 +279,8 @@ def test_the_next_visit_sweeps_what_two_kills_left(stand_in: StandIn, governed: 
     options = replace(stand_in.options, root=str(governed), set_governor="performance")
     with pytest.raises(DeviceError), visit_over(stand_in.transport, options) as board:
         board.set_governor()
-        mine = [pid for pid, words in stand_in.processes() if "os.read(0,1)" in words]
-        for pid in reversed(mine):  # the janitor first
-            os.kill(pid, signal.SIGKILL)
+        for kind in ("janitor", "agent"):
+            assert stand_in.kill(kind)
         board.health()
     assert len(list(stand_in.temporary.iterdir())) == 1
     assert governors(governed) == ["performance"] * 2

@@ -57,11 +57,12 @@ class StandIn:
         """The process of a kind, waited for; 0 if there is none."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            found = [pid for pid, words in self.processes() if _is(kind, words)]
-            # a forked server or janitor has the command line of what it was forked from, and a higher number
-            wanted = found[1:2] if kind == "sshd" else found[:1]
+            found = {pid for pid, words in self.processes() if _is(kind, words)}
+            # a forked server or janitor has the command line of what it was forked from
+            forked = {pid for pid in found if _parent(pid) in found}
+            wanted = forked if kind in ("sshd", "janitor") else found - forked
             if wanted:
-                return wanted[0]
+                return wanted.pop()
             time.sleep(0.005)
         return 0
 
@@ -82,6 +83,13 @@ class StandIn:
             if not left or time.monotonic() > end:
                 return left
             time.sleep(0.01)
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def _is(kind: str, words: str) -> bool:
