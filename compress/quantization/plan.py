@@ -57,7 +57,7 @@ class PtqConfig:
     input_range: tuple[float, float] | None = None
     fc_granularity: str = "channel"
     weight_range: str = "minmax"
-    bias_correction: bool = False
+    bias_correction: bool = True
     io: str = "int8"
 
     def __post_init__(self) -> None:

@@ -25,13 +25,13 @@ import numpy as np
 from ...compress.receipt import LayerRow
 from ...compress.task import Split, Task
 from ..console_progress import make_progress
+from ..input_form import better_form
 from ..scoring import run_split
 
 NETWORKS = ("resnet20", "resnet32")
 FLOAT_RIGHT = {"resnet20": 915, "resnet32": 928}
 """Of the 1,000 exact images, as the weights' origin has it."""
 CALIBRATION_SAMPLES = 512
-PIXELS = (0.0, 255.0)
 FORMS = {
     "float.onnx": ("onnxruntime",),
     "int8.onnx": ("onnxruntime",),
@@ -141,28 +141,6 @@ def make_files(
     files[theirs] = quantize_with_onnxruntime(files["float.onnx"], samples, folder / "ort.onnx")
     seconds = dict(zip(("observer", "form", "plan"), np.diff(clock).round(1).tolist(), strict=True))
     return files, (*table, *forms), seconds
-
-
-def better_form(
-    hub: Any, samples: list[Any], config: Any, progress: Any
-) -> tuple[Any, tuple[LayerRow, ...]]:
-    """The hub with its normalisation as a layer, or folded: which errs less on the judging half of the samples."""
-    from ...compress.quantization.choose import halves, outputs_of, plan_error
-    from ...compress.quantization.plan import Draft, plan
-    from ...export.onnx.raw_input import absorb_normalisation
-
-    seen, judging = halves(samples)
-    expected = outputs_of(hub, [tuple(a.astype(np.float32) for a in s) for s in judging])
-    forms = {"normalisation as a layer": hub, "folded": absorb_normalisation(hub, PIXELS)}
-    rows = []
-    for name, form in forms.items():
-        draft = Draft.of(form, judging, config)
-        error = plan_error(
-            draft, plan(form, seen, config, progress), draft.samples, expected, progress
-        )
-        rows.append(LayerRow(name, "form", error.values(), "with corrected biases"))
-    best = max(rows, key=lambda row: row.values["sqnr_db"])
-    return forms[best.name], tuple(rows)
 
 
 def float_hub(name: str, task: Task, data: Path) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...compress.passes import QuantizeOptions
 from ...compress.receipt import LayerRow, Receipt
 from ...runtime.errors import InputError
+from ..input_form import better_form
 from ..recipe import recipe_values
 from ..run_folder import write_json
 from ..scoring import footprint, validation_scores
@@ -65,12 +66,13 @@ class QuantizeStep(Step):
         samples = place.inputs.calibration_samples(self.options.calibration_samples)
         config = ptq_config(PtqConfig, self.options, place.recipe.export.io)
         config, notes = self._observer(hub, samples, config, place)
+        hub, said = self._form(hub, samples, config, place)
         made = plan(hub, samples, config, place.progress)
         quantized = qdq.apply(hub, made)
         path = hubs.save(quantized, place.own("int8.onnx"))
         write_json(place.own("plan.json"), plan_summary(made))
         layers = self._sensitivity(hub, samples, config, place)
-        return self._receipt(place, path, (hub, quantized), layers, notes, made, start)
+        return self._receipt(place, path, (hub, quantized), layers, (*notes, *said), made, start)
 
     def _observer(
         self, hub: Any, samples: list[Any], config: Any, place: Workplace
@@ -86,6 +88,15 @@ class QuantizeStep(Step):
         return dataclasses.replace(config, observer=name), (
             f"observer {name!r} chosen among {len(rows)} on {len(samples)} calibration samples",
         )
+
+    def _form(
+        self, hub: Any, samples: list[Any], config: Any, place: Workplace
+    ) -> tuple[Any, tuple[str, ...]]:
+        """The hub whose input normalisation is a layer or folded, whichever errs less on calibration data."""
+        form, rows = better_form(hub, samples, config, place.progress)
+        told = ", ".join(f"{row.name} {row.values['sqnr_db']:.1f} dB" for row in rows)
+        chosen = "folded" if form is not hub else "a layer"
+        return form, (f"input normalisation: {chosen} ({told})",) if rows else ()
 
     def _sensitivity(
         self, hub: Any, samples: list[Any], config: Any, place: Workplace
