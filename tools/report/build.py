@@ -21,7 +21,10 @@ from . import read
 
 SCHEMA = "edgepress-report/1"
 SUFFIXES = (".onnx", ".tflite")
-NOTHING_JUDGED = "the parity proof judged nothing: an int8 TFLite file is judged against the int8 ONNX file of the same numbers"
+NOTHING_JUDGED = (
+    "the parity proof judged nothing: an int8 TFLite file is judged against the int8 ONNX file of the same numbers "
+    "(name both); against the float model only the cost of quantization shows, a matter of accuracy"
+)
 
 
 def build_report(run_folder: Path) -> dict[str, Any]:
