@@ -88,7 +88,7 @@ class EthosuEstimate:
             device: name of the device; the accelerator's if empty.
         """
         notes = [
-            f"estimated ({self.name})",
+            f"{self.name}: estimated",
             "the system and memory of the configuration, not of the device",
         ]
         if self.cpu_operators:

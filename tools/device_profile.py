@@ -105,6 +105,7 @@ def _is_microcontroller(device: str) -> bool:
 def _estimated(request: Request) -> Profiled:
     """What published tables, or the user's own records of the board, say; nothing is run."""
     from ..devices.profile import load_profile
+    from . import mcu_profile
     from .estimate_profile import estimate_files
 
     if request.device == HOST or "://" in request.device:
@@ -114,9 +115,19 @@ def _estimated(request: Request) -> Profiled:
     if request.compare is not None or request.layers:
         raise UsageError("--compare and --layers are of measurements, not of estimates")
     profile = load_profile(request.device)
-    found = Profiled(estimate_files(request.files, profile, request.engines, request.threads))
-    if profile.device_class == "mcu":
-        found.notes.append(FIRMWARE.format(device=profile.name))
+    if profile.device_class != "mcu":
+        rows = estimate_files(request.files, profile, request.engines, request.threads)
+        return Profiled(rows)
+    special = [name for name in request.engines if name in mcu_profile.ENGINES]
+    software = [name for name in request.engines if name not in special]
+    found = Profiled()
+    if software or not special:
+        found.rows += estimate_files(request.files, profile, software, request.threads)
+    if special or not software:
+        rows, notes = mcu_profile.mcu_rows(request.files, profile, special)
+        found.rows += rows
+        found.notes += notes
+    found.notes.append(FIRMWARE.format(device=profile.name))
     return found
 
 

@@ -123,7 +123,8 @@ def test_a_small_model_on_each_kind(tmp_path: Path, accelerator: str) -> None:
     measured = estimate.measurement("ensemble-e3")
     assert measured.evidence is Evidence.ESTIMATED and measured.device == "ensemble-e3"
     assert measured.values["vela_cycles"] > 50 and 0 < measured.values["vela_ms"] < 0.1
-    assert measured.notes[0].startswith(f"estimated (Vela {estimate.version}, {accelerator}, ")
+    assert measured.notes[0].endswith(": estimated")
+    assert measured.notes[0].startswith(f"Vela {estimate.version}, {accelerator}, ")
     assert [p.name for p in tmp_path.iterdir()] == ["small.tflite"]
 
 

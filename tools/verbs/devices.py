@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..exit_codes import ExitCode
 from ..invocation import Invocation, common_options
 from .options import PATH
+
+if TYPE_CHECKING:
+    from ...devices.profile import Profile
 
 
 @click.group("devices", invoke_without_command=True)
@@ -77,7 +80,11 @@ def probe_command(call: Invocation, address: str, python: str, adb: str) -> int:
 @common_options
 @click.pass_obj
 def setup_command(call: Invocation, name: str, install: bool) -> int:
-    """Make the emulated board NAME ready (downloads about 200 MB once, into the user's cache)."""
+    """Make the emulated device NAME ready.
+
+    A Linux board: downloads about 200 MB once, into the user's cache. A microcontroller: looks for compiler and QEMU,
+    and lets its core run a self-test.
+    """
     from ...devices.emulate_pi import setup
     from ...devices.emulated_board import emulated_core
     from ...devices.places import emulation_folder
@@ -85,6 +92,8 @@ def setup_command(call: Invocation, name: str, install: bool) -> int:
     from ...runtime.codec import to_json
 
     profile = load_profile(name)
+    if profile.device_class == "mcu":
+        return _setup_mcu(call, profile, install)
     emulated_core(profile)
     if call.dry_run:
         return call.plan("devices setup", writes=[emulation_folder()], install=install)
@@ -93,6 +102,30 @@ def setup_command(call: Invocation, name: str, install: bool) -> int:
         f"{report.board}: {report.cpu} in {report.emulator}, {report.bytes >> 20} MiB in {report.folder}"
     ]
     lines += [f"  {engine} {version}" for engine, version in report.engines.items()]
+    lines.append(
+        f"no counts: {report.no_counts}" if report.no_counts else "instructions are counted"
+    )
+    call.give({"schema": "edgepress-setup/1", **to_json(report)}, "\n".join(lines))
+    return ExitCode.OK
+
+
+def _setup_mcu(call: Invocation, profile: Profile, install: bool) -> int:
+    """Compiler and QEMU for a microcontroller, and whether they count."""
+    from ...devices.mcu_machines import machine_of
+    from ...devices.mcu_setup import setup_mcu
+    from ...devices.places import emulation_folder
+    from ...runtime.codec import to_json
+
+    machine_of(profile)
+    if call.dry_run:
+        return call.plan("devices setup", writes=[emulation_folder()], install=install)
+    report = setup_mcu(profile, install=install, progress=call.say)
+    lines = [
+        f"{report.board}: {report.cpu} in {report.emulator} ({report.machine}), {report.compiler}"
+    ]
+    for kernel, count in report.kernels.items():
+        counted = "not counted" if count is None else f"{count:,} instructions (emulated)"
+        lines.append(f"  self-test {kernel}: outputs exact, {counted}")
     lines.append(
         f"no counts: {report.no_counts}" if report.no_counts else "instructions are counted"
     )

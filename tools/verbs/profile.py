@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--engine",
     "engines",
     multiple=True,
-    help="onnxruntime, tflite, litert; all the device has if left out.",
+    help="onnxruntime, tflite, litert; for microcontrollers tflm, vela; all the device has if left out.",
 )
 @threads_option
 @click.option(
@@ -95,13 +95,15 @@ def _document(found: Profiled) -> dict[str, Any]:
 
 def _text(found: Profiled) -> str:
     from ..estimate_profile import estimates_table, in_table, is_estimate
+    from ..mcu_profile import is_mcu_row, mcu_table
     from ..profile_text import counts_table, difference, latency_table, layers_text
 
-    guessed = [(path, m) for path, m in found.rows if is_estimate(m)]
+    guessed = [(path, m) for path, m in found.rows if is_estimate(m) and not is_mcu_row(m)]
+    special = [(path, m) for path, m in found.rows if is_mcu_row(m)]
     timed = [(path, m) for path, m in found.rows if "latency_ms" in m.values and not is_estimate(m)]
     counted = [(path, m) for path, m in found.rows if "instructions" in m.values]
     lines = [latency_table(timed)] * bool(timed) + [counts_table(counted)] * bool(counted)
-    lines += [estimates_table(guessed)] * bool(guessed)
+    lines += [estimates_table(guessed)] * bool(guessed) + [mcu_table(special)] * bool(special)
     lines += [difference(ratio) for ratio in found.ratios]
     lines += [layers_text(layers) for layers in found.layers]
     notes = [note for _, m in found.rows for note in m.notes if not in_table(note)] + found.notes
