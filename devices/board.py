@@ -21,7 +21,7 @@ from ..runtime.timing import TimingPlan, random_inputs
 from .board_options import BoardOptions
 from .board_visit import BoardVisit
 from .fingerprint import fingerprint
-from .health import State, conditions, doubts, invalid_reasons
+from .health import State, conditions, doubts, emulated_reasons, invalid_reasons
 from .host import Interleaved, Progress
 from .measurement import Evidence, Measurement
 from .process_rows import check_engines, check_processes, order_of_arms, summarise_rows
@@ -140,7 +140,7 @@ def measure_visit(
         states.append(board.health())
         if progress:
             progress.advance(median_ms=rows[-1].timing.median_ms)
-    return _measurement(board, rows, states, build)
+    return _measurement(board, path, rows, states, build)
 
 
 def interleave_visit(
@@ -170,7 +170,8 @@ def interleave_visit(
         if number == 1:
             check_engines(arms[0][0], arms[1][0])
     base, candidate = (
-        _measurement(board, rows, states, build) for rows, build in zip(arms, builds, strict=True)
+        _measurement(board, path, rows, states, build)
+        for path, rows, build in zip(paths, arms, builds, strict=True)
     )
     base.comparable_with(candidate)
     seed = seed_of(base.artifact_sha256, candidate.artifact_sha256)
@@ -194,11 +195,15 @@ def prove_on(board: BoardVisit, path: Path, engine: str | None) -> str:
 
 
 def _measurement(
-    board: BoardVisit, rows: Sequence[ProcessTiming], states: Sequence[State], build: str
+    board: BoardVisit,
+    path: Path,
+    rows: Sequence[ProcessTiming],
+    states: Sequence[State],
+    build: str,
 ) -> Measurement:
     first, summary = rows[0], summarise_rows(rows)
     values, notes = dict(summary.values), [*summary.notes, *doubts(states)]
-    power = board.power_mw()
+    power = board.take_power_mw(path)
     if power is not None:
         values["power_mw"] = power
         values["energy_mj"] = power * values["latency_ms"] / 1e3
@@ -230,5 +235,5 @@ def _measurement(
         conditions_before=conditions(states[0]),
         conditions_after=conditions(states[-1]),
         notes=(*notes, f"outputs were those of this machine on {PROOF_SAMPLES} random inputs"),
-        invalid=invalid_reasons(states),
+        invalid=(*emulated_reasons(board.facts()), *invalid_reasons(states)),
     )

@@ -40,7 +40,7 @@ class BoardVisit:
         self.remote, self.options = remote, options
         self._sent: dict[Path, str] = {}
         self._facts: dict[str, str] | None = None
-        self._powers: list[float] = []
+        self._powers: dict[Path, list[float]] = {}
 
     @property
     def address(self) -> str:
@@ -113,9 +113,10 @@ class BoardVisit:
         if self.options.set_governor:
             self.remote.call("governor", value=self.options.set_governor)
 
-    def power_mw(self) -> float | None:
-        """Mean power while the processes ran, None without a meter."""
-        return sum(self._powers) / len(self._powers) if self._powers else None
+    def take_power_mw(self, path: Path) -> float | None:
+        """Mean power while a file was timed since this was asked last, None without a meter."""
+        found = self._powers.pop(path, [])
+        return sum(found) / len(found) if found else None
 
     @property
     def _cpu(self) -> int:
@@ -143,8 +144,8 @@ class BoardVisit:
                 where=where,
                 hint="try another engine or a smaller model, or allow more with --timeout",
             )
-        if words[0] == "time" and answer.get("power_mw"):
-            self._powers.append(float(answer["power_mw"]))
+        if words[0] == "time" and path is not None and answer.get("power_mw"):
+            self._powers.setdefault(path, []).append(float(answer["power_mw"]))
         if answer["code"] < 0:
             raise _killed(-answer["code"], where)
         return self._document(answer, where)

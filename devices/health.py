@@ -40,6 +40,13 @@ def invalid_reasons(states: Sequence[State]) -> tuple[str, ...]:
     return tuple(said)
 
 
+def emulated_reasons(facts: State) -> tuple[str, ...]:
+    """Why the times of a machine are none at all: it is an emulated one."""
+    if "dummy-virt" in facts.get("board", ""):
+        return ("this is an emulated machine: its times are those of no board",)
+    return ()
+
+
 def doubts(states: Sequence[State]) -> tuple[str, ...]:
     """What is worth knowing and makes nothing invalid."""
     said = []

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ PREFIX = "edgepress-board-"
 RESTORE = "restore.json"
 LOCK = "lock"
 
+_SILENT_S = 60.0
 _BEING_MADE_S = 60.0
 """A folder without a lock may be one that is just being made, for so long."""
 
@@ -141,11 +143,12 @@ def end_children(told: List[str]) -> None:
 
 
 def receive(path: Path, size: int) -> bool:
-    """Write `size` bytes of stdin to a file; False if stdin ended before."""
+    """Write `size` bytes of stdin to a file; False if stdin ended or fell silent before."""
     left = size
     with path.open("wb") as stream:
         while left:
-            block = os.read(0, min(left, 1 << 16))
+            ready, _, _ = select.select([0], [], [], _SILENT_S)
+            block = os.read(0, min(left, 1 << 16)) if ready else b""
             if not block:
                 return False
             stream.write(block)

@@ -76,7 +76,11 @@ class _Wire:
         view = memoryview(data)
         try:
             while view:
-                view = view[os.write(self.answers, view) :]
+                _, ready, _ = select.select([], [self.answers], [], self.lease_s)
+                if not ready:
+                    raise Gone
+                # not more than a pipe takes at once: a longer write would wait without a limit
+                view = view[os.write(self.answers, view[: select.PIPE_BUF]) :]
         except OSError as error:
             raise Gone from error
 
@@ -134,7 +138,7 @@ class Keeper:
 
     def _put(self, name: str, size: int) -> None:
         path = self._path(name)
-        taken = _Counted(size)
+        taken = _Counted(size, self.wire.lease_s)
         try:
             with path.open("wb") as stream:
                 taken.copy(stream)
@@ -234,8 +238,8 @@ class Keeper:
 class _Counted:
     """A payload of stdin, of which the rest can be thrown away."""
 
-    def __init__(self, size: int):
-        self.left = size
+    def __init__(self, size: int, lease_s: float):
+        self.left, self._lease_s = size, lease_s
 
     def copy(self, stream: BinaryIO) -> None:
         while self.left:
@@ -247,7 +251,8 @@ class _Counted:
             self._next()
 
     def _next(self) -> bytes:
-        block = os.read(0, min(self.left, 1 << 16))
+        ready, _, _ = select.select([0], [], [], self._lease_s)
+        block = os.read(0, min(self.left, 1 << 16)) if ready else b""
         if not block:
             raise Gone
         self.left -= len(block)

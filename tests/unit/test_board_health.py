@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from edgepress.devices.board import measure_visit, visit_over
 from edgepress.devices.fingerprint import fingerprint, hash_serial
-from edgepress.devices.health import conditions, doubts, invalid_reasons
+from edgepress.devices.health import conditions, doubts, emulated_reasons, invalid_reasons
 from edgepress.runtime.board_clock import loop_rate
 from edgepress.runtime.board_facts import Board
 from edgepress.tools.bench.board_stand_in import StandIn
@@ -46,6 +46,10 @@ def test_bits_from_before_and_small_shifts_are_no_reason() -> None:
     assert any("since the board was started" in text for text in doubts([since]))
     assert conditions(since)["throttled"] == "0x0"
     assert conditions(since)["throttled_since_start"] == "0x5"
+
+
+def test_an_emulated_machine_has_no_times() -> None:
+    assert emulated_reasons({"board": "linux,dummy-virt"}) and not emulated_reasons({"board": "Pi"})
 
 
 def test_a_shift_between_the_runs_counts() -> None:

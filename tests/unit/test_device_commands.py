@@ -100,7 +100,6 @@ def test_list_and_show() -> None:
     }
     assert "BCM2711" in call("devices", "show", "pi4").out
     refused(call("devices", "show", "pi"), "no device is called")
-    refused(call("devices", "setup", "stm32h7a3"), "cannot be emulated as a Linux board")
 
 
 def test_setup_and_probe_can_be_planned() -> None:

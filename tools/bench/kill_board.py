@@ -1,4 +1,4 @@
-"""Kill a measurement on a board in the middle, many times, at random moments: no result, no residue, exit code 4.
+"""Kill a measurement on a board in the middle, many times, at random moments: no result, no residue, code 4.
 
 python -m edgepress.tools.bench.kill_board [--times 20] [--out FILE.json]
 
@@ -47,12 +47,14 @@ class Trial:
         return self.killed and self.exit_code == 4 and not self.residue
 
 
-def trial(board: StandIn, kind: str, delay_s: float) -> Trial:
-    """Measure, and kill after a while."""
+def trial(board: StandIn, kind: str, delay_s: float, *, from_start: bool = False) -> Trial:
+    """Measure, and kill a while after the first process is being timed, or after the visit began."""
     killed: list[int] = []
     start = time.monotonic()
 
     def kill() -> None:
+        if not from_start:
+            board.find("timing")
         time.sleep(delay_s)
         killed.append(board.kill(kind))
 

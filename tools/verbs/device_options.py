@@ -47,11 +47,10 @@ _MEASURE = (
     ),
     click.option(
         "--set-governor",
-        is_flag=False,
+        is_flag=True,
         flag_value="performance",
         default="",
-        metavar="[NAME]",
-        help="Set the board's governor (performance if no name is given); put back afterwards.",
+        help="Set the board's governor to performance while it measures; put back afterwards.",
     ),
     click.option("--cooling", default="", help="Free text, kept with the measurement: heat sink."),
     click.option("--power-source", default="", help="Free text, kept with the measurement: USB."),
