@@ -1,4 +1,7 @@
-"""Executed instructions between marks of a firmware, from the lines of the counting plugin."""
+"""Executed instructions between marks of a firmware, from the lines of the counting plugin.
+
+An instruction in an IT block counts also where its condition does not hold: the core fetches it all the same.
+"""
 
 from __future__ import annotations
 
