@@ -113,7 +113,7 @@ EXPORT int qemu_plugin_version = EDGEPRESS_PLUGIN_API;
 static FILE *out;
 static int by_class; /* 0: a target whose instructions are not told apart */
 
-enum { MARKS = 64, MARKS_MOST = 1000000, NO_REGISTERS = 0 };
+enum { MARKS = 1000, MARKS_MOST = 1000000, NO_REGISTERS = 0 };
 static uint64_t marks[MARKS];
 static unsigned marks_given, marks_passed;
 

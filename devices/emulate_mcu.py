@@ -18,7 +18,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..runtime.errors import EngineCrashedError, InputError, MissingToolError, ToolFailedError
+from ..runtime.errors import (
+    EngineCrashedError,
+    InputError,
+    MissingToolError,
+    ToolFailedError,
+    UsageError,
+)
 from .child_process import Ended, run_child
 from .count_plugin import build_plugin
 from .firmware import DEFAULT_STACK_BYTES, RETURNED, Firmware, build_firmware
@@ -36,6 +42,7 @@ from .toolchain import ArmToolchain, find_arm_toolchain
 from .tools_needed import PACKAGES, install_packages, run_tool
 
 DEFAULT_TIMEOUT_S = 120.0
+MOST_MARKS = 1000  # as many as count_plugin.c keeps
 
 _EXIT_NO_VECTORS, _EXIT_NOT_WRITTEN, _EXIT_PROGRAM, _EXIT_FAULT = 64, 65, 66, 70
 
@@ -106,7 +113,7 @@ def run_firmware(
         InputError: the sources do not compile or link, are too big for the machine, or wrote beyond their outputs.
         EngineCrashedError: the program faulted (function and line are told), overflowed its stack or never ended.
         ParityError: an output departs: no figures for a wrong result.
-        UsageError: the device is no microcontroller, or an impossible stack.
+        UsageError: the device is no microcontroller, an impossible stack, or more than `MOST_MARKS` marks.
         ToolFailedError: a tool failed.
     """
     found = tools or find_tools()
@@ -117,7 +124,10 @@ def run_firmware(
         found.toolchain, machine, flags, program, layout, stack_bytes=stack_bytes
     )
     where = f"{profile.name} (emulated {machine.core})"
-    run = _run(firmware, found, vectors, layout, (ENTRY, RETURNED, *marks), timeout_s, where)
+    every = tuple(dict.fromkeys((ENTRY, RETURNED, *marks)))
+    if len(every) > MOST_MARKS:
+        raise UsageError(f"{len(every)} marks", hint=f"at most {MOST_MARKS}")
+    run = _run(firmware, found, vectors, layout, every, timeout_s, where)
     check_parity(run.rows, vectors, where)
     return FirmwareResult(profile, firmware, run, found.emulator.text, artifact_sha256)
 
@@ -149,7 +159,7 @@ def _run(
             written[: _whole(written, layout)] if ended.code else written, vectors, layout, where
         )
         _check_exit(ended, folder, firmware, tools.toolchain, len(rows), where)
-        if ended.code == _EXIT_PROGRAM:
+        if ended.code == _EXIT_PROGRAM and rows:
             raise InputError(
                 f"vector {len(rows) - 1}: the program gave the error {rows[-1].said}", where=where
             )
@@ -175,7 +185,8 @@ def _command(firmware: Firmware, tools: Tools, addresses: Sequence[int]) -> list
     command = [str(tools.emulator.path), "-M", firmware.machine.name, *quiet, *host]
     if tools.plugin is not None:
         marked = "".join(f",mark={address:#x}" for address in addresses)
-        command += ["-plugin", f"{tools.plugin},out=counts.jsonl{marked}"]
+        plugin = str(tools.plugin).replace(",", ",,")  # as QEMU wants it
+        command += ["-plugin", f"{plugin},out=counts.jsonl{marked}"]
     return [*command, "-kernel", str(firmware.elf)]
 
 

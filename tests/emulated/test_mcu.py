@@ -14,7 +14,13 @@ from edgepress.devices.firmware_vectors import Vectors
 from edgepress.devices.mcu_selftest import kernels_for, run_selftest, selftest_vectors
 from edgepress.devices.measurement import Evidence
 from edgepress.devices.profile import load_profile
-from edgepress.runtime.errors import EngineCrashedError, InputError, MissingToolError, ParityError
+from edgepress.runtime.errors import (
+    EngineCrashedError,
+    InputError,
+    MissingToolError,
+    ParityError,
+    UsageError,
+)
 from support.mcu import CORES, copy_vectors, write_step
 
 pytestmark = pytest.mark.emulated
@@ -112,6 +118,36 @@ __attribute__((noinline)) void second(void) { for (int i = 0; i < 1000; i++) n +
     assert 8 < of_one[2].instructions / of_one[1].instructions < 11
     with pytest.raises(InputError, match="no function 'third'"):
         run_firmware(profile, [tmp_path], vectors, ("third",), tools=tools)
+
+
+def test_many_marks(tools: Tools, tmp_path: Path) -> None:
+    """As many as a network has layers, and no more than the plugin keeps."""
+    names = [f"layer_{index}" for index in range(300)]
+    before = "static volatile int n;\n" + "\n".join(
+        f"__attribute__((noinline)) void {name}(void) {{ n += {index}; }}"
+        for index, name in enumerate(names)
+    )
+    write_step(tmp_path, " ".join(f"{name}();" for name in names) + COPY, before)
+    profile = load_profile("apollo510")
+    result = run_firmware(profile, [tmp_path], copy_vectors(), [*names, names[0]], tools=tools)
+    assert [part.begin for part in result.intervals] == ["edgepress_step", *names]
+    assert sum(part.instructions for part in result.intervals) == result.instructions
+    with pytest.raises(UsageError, match="1002 marks"):
+        run_firmware(
+            profile, [tmp_path], copy_vectors(), [f"x{i}" for i in range(1000)], tools=tools
+        )
+
+
+EXIT_66 = r"""
+static uint32_t block[2] = {0x20026, 66};
+__asm__ volatile("mov r0, #0x20\n mov r1, %0\n bkpt 0xAB" :: "r"(block) : "r0", "r1", "memory");
+return 0;"""
+
+
+def test_a_program_that_ends_the_run_itself(tools: Tools, tmp_path: Path) -> None:
+    write_step(tmp_path, EXIT_66)
+    with pytest.raises(EngineCrashedError, match="ended the run itself in vector 0"):
+        run_firmware(load_profile("stm32u585"), [tmp_path], copy_vectors(), tools=tools)
 
 
 def test_memory_and_stack_of_a_program(tools: Tools, tmp_path: Path) -> None:
