@@ -21,6 +21,9 @@ Array = NDArray[Any]
 
 _ADD_SHIFT = 20
 
+SOFTMAX_BITS = 30
+"""Of the exponentials in a softmax."""
+
 
 @dataclass(frozen=True, eq=False)
 class Operand:
@@ -239,12 +242,13 @@ def prelu(call: Call) -> Array:
 
 
 def softmax(call: Call) -> Array:
-    """exp(s (q - max)) from a table of 256 entries, divided by its sum."""
+    """exp(s (q - max)) as integers of 30 bits from a table of 256 entries, divided by their sum, rounded half up."""
     x, axis = call.operand(0), int(call.node.attributes.get("axis", -1))
-    table = np.exp(-x.scale * np.arange(256, dtype=np.float64))
-    parts = table[x.q.max(axis=axis, keepdims=True) - x.q]
-    share = parts / parts.sum(axis=axis, keepdims=True)
-    return np.rint(share / call.out.scale[0]).astype(np.int64) + call.out.zero_point[0]
+    table = np.rint(np.exp(-x.scale * np.arange(256, dtype=np.float64)) * 2.0**SOFTMAX_BITS)
+    parts = table.astype(np.int64)[x.q.max(axis=axis, keepdims=True) - x.q]
+    total = parts.sum(axis=axis, keepdims=True)
+    steps = round(1.0 / call.out.scale[0])
+    return (parts * steps + total // 2) // total + call.out.zero_point[0]
 
 
 # ------------------------------------------------------------------- pools and means

@@ -103,7 +103,7 @@ def nearest_rows(axis: Axis, coordinates: str, rounding: str) -> Array:
     return rows
 
 
-def _kernel_rows(axis: Axis, align: bool, half: bool) -> Array:
+def kernel_rows(axis: Axis, align: bool, half: bool) -> Array:
     """Input row of each output row in TFLite's nearest kernel (float32 there)."""
     aligned = align and axis.after > 1
     factor = np.float32(axis.before - align * aligned) / np.float32(axis.after - align * aligned)
@@ -119,7 +119,7 @@ def _nearest(low: Lowering, node: Node, axes: dict[int, Axis], coordinates: str)
     rank = len(low.value(node.inputs[0]).shape)
     if _is_spatial(axes, rank):
         for align, half in _KERNELS:
-            found = {i: _kernel_rows(axis, align, half) for i, axis in axes.items()}
+            found = {i: kernel_rows(axis, align, half) for i, axis in axes.items()}
             if all(np.array_equal(found[i], rows[i]) for i in axes):
                 _emit(low, node, "RESIZE_NEAREST_NEIGHBOR", align, half)
                 return

@@ -1,0 +1,71 @@
+"""All files of an exported C folder: model, kernels, edgepress_c.json, and what builds them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from ...runtime.artifact import FileMetadata
+from ...runtime.codec import to_json
+from ...runtime.errors import UsageError
+from .arrange import arrange
+from .emit import LAYOUTS, Unit, header_text, source_text
+from .kernels import needed
+from .lower import LoweredC
+from .names import identifier
+from .packaging import PACKAGINGS, package
+
+MANIFEST = "edgepress_c.json"
+SCHEMA = "edgepress-c/1"
+
+
+def write_folder(
+    lowered: LoweredC, name: str, device: str, packaging: str, metadata: FileMetadata
+) -> dict[str, bytes]:
+    """File name -> content, in the order of the names.
+
+    Raises:
+        UsageError: an unknown device or packaging, a name without letters.
+    """
+    if device not in LAYOUTS:
+        raise UsageError(
+            f"device is {device!r}", hint=f"C is packed for one of {', '.join(LAYOUTS)}"
+        )
+    if packaging not in PACKAGINGS:
+        raise UsageError(
+            f"packaging is {packaging!r}", hint=f"choose one of {', '.join(PACKAGINGS)}"
+        )
+    from ... import __version__
+
+    unit = Unit(identifier(name), lowered, arrange(lowered.program), device, __version__)
+    code = {f"{unit.name}.c": source_text(unit), f"{unit.name}.h": header_text(unit)}
+    code.update(needed({call.header for call in lowered.program.calls}))
+    folder = "src/" if packaging == "arduino" else ""
+    files = {f"{folder}{file}": text for file, text in code.items()}
+    sources = sorted(file for file in files if file.endswith(".c"))
+    files[MANIFEST] = _manifest(unit, sources, metadata)
+    files.update(package(packaging, unit.name, sources, __version__))
+    return {file: files[file].encode() for file in sorted(files)}
+
+
+def _manifest(unit: Unit, sources: list[str], metadata: FileMetadata) -> str:
+    lowered, plan = unit.lowered, unit.places.plan
+    layouts = tuple(spec.layout for spec in lowered.inputs)
+    written = replace(metadata, precision=lowered.precision, input_layouts=layouts)
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": unit.name,
+        "device": unit.device,
+        "layout": LAYOUTS[unit.device],
+        "precision": lowered.precision,
+        "sources": sources,
+        "inputs": to_json(list(lowered.inputs)),
+        "outputs": to_json(list(lowered.outputs)),
+        "arena_bytes": plan.peak_bytes,
+        "arena_lower_bound_bytes": plan.lower_bound_bytes,
+        "weights_bytes": lowered.program.weights_bytes,
+        "operators": lowered.operators,
+        "metadata": to_json(written),
+    }
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"

@@ -1,0 +1,156 @@
+"""Lowers a hub model to a `Program`: TFLite's lowering first, so both exporters share layouts, fusions and scales.
+
+A family `ops_*.py` defines LOWERINGS, operator code -> function(builder, operator), and is named in `_families`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ...runtime.artifact import TensorSpec
+from ...runtime.errors import UnsupportedOperatorError, UsageError
+from ..tflite.ir import LiteModel, LiteOperator
+from ..tflite.lower import Lowered
+from ..tflite.lower import lower as lower_to_tflite
+from .builder import Builder
+from .program import Program, lifetimes
+
+Function = Callable[[Builder, LiteOperator], None]
+
+PRECISIONS = ("auto", "float32", "int8")
+
+
+@dataclass(frozen=True)
+class LoweredC:
+    """A program and what its caller sees.
+
+    Attributes:
+        program: ready for `emit`.
+        inputs, outputs: of the model, as the caller's memory holds them.
+        operators: TFLite operator code -> how many there are.
+        precision: what was made ("auto" resolved).
+        notes: (tensor, remark) of decisions.
+    """
+
+    program: Program
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    operators: dict[str, int]
+    precision: str
+    notes: tuple[tuple[str, str], ...]
+
+
+def registry() -> dict[str, Function]:
+    """Operator code -> lowering."""
+    from . import ops_layers, ops_moves, ops_reduce, ops_values
+
+    found: dict[str, Function] = {}
+    for family in (ops_layers, ops_moves, ops_reduce, ops_values):
+        found.update(family.LOWERINGS)
+    return found
+
+
+def lower(
+    hub: Any,
+    *,
+    precision: str = "auto",
+    io: str = "int8",
+    io_layout: str = "nhwc",
+    fc_granularity: str = "channel",
+) -> LoweredC:
+    """Lower a hub model (onnx.ModelProto; never changed) to kernel calls.
+
+    Args:
+        hub: as `tflite.lower.lower` takes it.
+        precision: "auto", "float32" or "int8".
+        io, io_layout, fc_granularity: as `tflite.lower.lower` takes them.
+
+    Raises:
+        UnsupportedOperatorError: no kernel for an operator; node and what to do are told.
+        InputError: the hub breaks a rule it should obey.
+        UsageError: an argument is none of the values above.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(
+            f"precision is {precision!r}", hint=f"C is written as {', '.join(PRECISIONS)}"
+        )
+    lowered = lower_to_tflite(
+        hub, precision=precision, io=io, io_layout=io_layout, fc_granularity=fc_granularity
+    )
+    program, operators = _program(lowered.model)
+    return LoweredC(
+        program=program,
+        inputs=_specs(lowered, lowered.model.inputs, lowered.model.input_names, True),
+        outputs=_specs(lowered, lowered.model.outputs, lowered.model.output_names, False),
+        operators=operators,
+        precision=lowered.precision,
+        notes=(*lowered.extra_quantize, *lowered.notes),
+    )
+
+
+def _program(model: LiteModel) -> tuple[Program, dict[str, int]]:
+    model = replace(model, tensors=list(model.tensors))  # families add tensors of their own
+    known, builder = registry(), Builder(model)
+    operators: dict[str, int] = {}
+    for index in model.inputs:
+        builder.add_input(index)
+    for operator in model.operators:
+        function = known.get(operator.code)
+        if function is None:
+            raise _unknown(operator)
+        function(builder, operator)
+        operators[operator.code] = operators.get(operator.code, 0) + 1
+    program = builder.program
+    program.outputs = [builder.write(index)[0].index for index in model.outputs]
+    return _without_dead_calls(program), dict(sorted(operators.items()))
+
+
+def _without_dead_calls(program: Program) -> Program:
+    """Calls whose results nobody reads are left out (parts of a split that were only made)."""
+    from .program import TensorRef
+
+    needed = set(program.outputs)
+    kept = []
+    for call in reversed(program.calls):
+        if any(ref.index in needed for ref, _ in call.writes):
+            kept.append(call)
+            needed |= {o.index for o, _ in call.reads if isinstance(o, TensorRef)}
+    program.calls = kept[::-1]
+    alive = lifetimes(program)
+    missing = [t for t in program.outputs if t not in alive]
+    if missing:
+        raise ValueError(f"output {missing[0]} is never written")
+    return program
+
+
+def _specs(
+    lowered: Lowered, indices: list[int], names: list[str], inputs: bool
+) -> tuple[TensorSpec, ...]:
+    layouts = lowered.input_layouts if inputs else lowered.output_layouts
+    found = []
+    for position, index in enumerate(indices):
+        tensor = lowered.model.tensors[index]
+        held = tensor.quantization
+        layout = layouts[position] if position < len(layouts) else ""
+        found.append(
+            TensorSpec(
+                names[position],
+                tuple(int(n) for n in tensor.shape),
+                tensor.dtype,
+                held.scale[0] if held else None,
+                held.zero_point[0] if held else None,
+                layout if len(layout) == len(tensor.shape) else "",
+            )
+        )
+    return tuple(found)
+
+
+def _unknown(operator: LiteOperator) -> UnsupportedOperatorError:
+    name = operator.custom_code or operator.code
+    return UnsupportedOperatorError(
+        f"operator {name} has no C kernel",
+        where=f"node {operator.source!r}",
+        hint="rewrite it with operators of the C column of docs/operators.md, or export to ONNX or TFLite",
+    )

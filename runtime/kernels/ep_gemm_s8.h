@@ -1,0 +1,20 @@
+/* Rows of int8 times packed int8 weights: the inner loop of convolutions and dense layers. */
+#ifndef EP_GEMM_S8_H
+#define EP_GEMM_S8_H
+
+#include "ep_base.h"
+
+/* y[r][n] = clamp(zero + rescale(bias[n] + sum_k x[r][k] w[n][k])); the input's zero point is in the bias. */
+typedef struct {
+    int32_t depth;   /* K */
+    int32_t outputs; /* N */
+    const int8_t *weights;
+    const int32_t *bias;
+    const int32_t *multiplier;
+    const int32_t *shift;
+    int32_t zero, low, high;
+} ep_gemm_s8_args;
+
+void ep_gemm_s8(const ep_gemm_s8_args *args, const int8_t *x, int32_t rows, int8_t *y);
+
+#endif

@@ -1,0 +1,82 @@
+#include "ep_reduce.h"
+
+/* Calls `statement` with `value` for each element of x that becomes one value. */
+#define FOR_REDUCED(args, x, statement)                                             \
+    do {                                                                            \
+        ep_walk inner = ep_walk_begin();                                            \
+        const int32_t length = (args)->reduced.length[EP_RANK - 1];                 \
+        const int32_t step = (args)->reduced.step[0][EP_RANK - 1];                  \
+        do {                                                                        \
+            for (int32_t k = 0; k < length; k++) {                                  \
+                const int32_t at = (int32_t)inner.offset[0] + k * step;             \
+                statement;                                                          \
+            }                                                                       \
+        } while (ep_walk_next(&(args)->reduced, &inner));                           \
+    } while (0)
+
+/* Calls `statement` with `from` and `to`, the first element and the result, for each result. */
+#define FOR_KEPT(args, statement)                                                   \
+    do {                                                                            \
+        ep_walk outer = ep_walk_begin();                                            \
+        const int32_t length = (args)->kept.length[EP_RANK - 1];                    \
+        const int32_t step_x = (args)->kept.step[0][EP_RANK - 1];                   \
+        const int32_t step_y = (args)->kept.step[3][EP_RANK - 1];                   \
+        do {                                                                        \
+            for (int32_t i = 0; i < length; i++) {                                  \
+                const ptrdiff_t from = outer.offset[0] + (ptrdiff_t)i * step_x;     \
+                const ptrdiff_t to = outer.offset[3] + (ptrdiff_t)i * step_y;       \
+                statement;                                                          \
+            }                                                                       \
+        } while (ep_walk_next(&(args)->kept, &outer));                              \
+    } while (0)
+
+static int32_t sum_of(const ep_reduce_args *args, const int8_t *x)
+{
+    int32_t acc = 0;
+    FOR_REDUCED(args, x, acc += x[at]);
+    return acc;
+}
+
+void ep_sum_s8(const ep_sum_s8_args *args, const int8_t *x, int8_t *y)
+{
+    const int32_t offset = args->axes.count * args->in_zero;
+    FOR_KEPT(&args->axes, {
+        const int32_t acc = sum_of(&args->axes, x + from) - offset;
+        const int32_t value = ep_rescale(acc, args->scale.multiplier, args->scale.shift);
+        y[to] = ep_clamp_s8(args->zero + value, args->low, args->high);
+    });
+}
+
+#define EXTREME(name, type, better)                                                 \
+    static type name##_of(const ep_reduce_args *args, const type *x)                \
+    {                                                                               \
+        type best = x[0];                                                           \
+        FOR_REDUCED(args, x, best = x[at] better best ? x[at] : best);              \
+        return best;                                                                \
+    }                                                                               \
+    void name(const ep_reduce_args *args, const type *x, type *y)                   \
+    {                                                                               \
+        FOR_KEPT(args, y[to] = name##_of(args, x + from));                          \
+    }
+
+EXTREME(ep_max_s8, int8_t, >)
+EXTREME(ep_min_s8, int8_t, <)
+EXTREME(ep_max_f32, float, >)
+EXTREME(ep_min_f32, float, <)
+
+static float total(const ep_reduce_args *args, const float *x)
+{
+    float acc = 0.0f;
+    FOR_REDUCED(args, x, acc += x[at]);
+    return acc;
+}
+
+void ep_sum_f32(const ep_reduce_args *args, const float *x, float *y)
+{
+    FOR_KEPT(args, y[to] = total(args, x + from));
+}
+
+void ep_mean_f32(const ep_reduce_args *args, const float *x, float *y)
+{
+    FOR_KEPT(args, y[to] = total(args, x + from) / (float)args->count);
+}
