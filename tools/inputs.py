@@ -243,7 +243,7 @@ class Inputs:
         Pixels stay uint8: the planner then knows their range.
         """
         if self.recipe.calibration is not None:
-            return self.calibration_file[:count]
+            return spread(self.calibration_file, count)
         return samples_of(self.need_task("calibration").load("calibration"), count)
 
     def proof_samples(self, split: str, count: int) -> list[Sample]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..compress.progress import Progress
 
 VALIDATION_SAMPLES = 2000
-"""Receipts look at so many samples of the validation split at most."""
+"""Receipts look at so many samples of the validation split at most, spread over it."""
 
 
 def run_split(session: Session, split: Split, progress: Progress | None = None) -> list[Array]:
@@ -49,7 +49,7 @@ def validation_scores(
     """What a receipt shows: the score on validation data, nothing without a task or such a split."""
     if task is None or "validation" not in task.loaders:
         return ()
-    split = task.load("validation").head(VALIDATION_SAMPLES)
+    split = task.load("validation").spread(VALIDATION_SAMPLES)
     return (score_file(path, task, split, threads, progress),)
 
 

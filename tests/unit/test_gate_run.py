@@ -347,7 +347,7 @@ def test_accuracy_is_the_score_of_the_split(tmp_path: Path) -> None:
     ]
     hub = make_hub(nodes, {"x": (1, *subset.input_shapes[0])}, ["y"], {"w": weights})
     (tmp_path / "net.onnx").write_bytes(hub.SerializeToString())
-    expected = score_file(tmp_path / "net.onnx", subset, subset.load("test").head(60)).value
+    expected = score_file(tmp_path / "net.onnx", subset, subset.load("test").spread(60)).value
     text = "gates: [{model: net.onnx, task: watch-har-subset, samples: 60, metrics: {accuracy: {min: 99%}}}]\n"
     (judgement,) = run(write_config(tmp_path, text)).judgements
     entry = judgement.candidate

@@ -74,7 +74,7 @@ def run(weights: Path, data: Path, count: int | None = None) -> dict[str, Any]:
     chosen, table = choose_observer(hub, samples, PtqConfig(), make_progress())
     decibels = {row.name: row.values["sqnr_db"] for row in table}
     split = task.load("test")
-    split = split if count is None else split.head(count)
+    split = split if count is None else split.spread(count)
     reference = outputs(hub, "onnx", "onnxruntime", split)
     rows = []
     for name in OBSERVERS:

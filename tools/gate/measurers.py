@@ -224,7 +224,7 @@ def _split(job: Job) -> tuple[Any, Any]:
     else:
         task = open_task(name, job.data)
     split = task.load(job.scored.split)
-    return task, split if job.scored.samples is None else split.head(job.scored.samples)
+    return task, split if job.scored.samples is None else split.spread(job.scored.samples)
 
 
 def _digest(split: Any) -> str:

@@ -74,7 +74,7 @@ class EvaluateStep(Step):
         for name in self._splits(task):
             split = task.load(name)
             count = self.options.samples
-            rows += self._on(split if count is None else split.head(count), task, place)
+            rows += self._on(split if count is None else split.spread(count), task, place)
         write_json(place.own("scores.json"), rows)
         return Receipt(
             step=self.name,
