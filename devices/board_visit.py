@@ -25,7 +25,8 @@ from ..runtime.layer_times import LayerTimes
 from ..runtime.time_file import ProcessTiming
 from ..runtime.timing import TimingPlan
 from .board_options import BoardOptions
-from .remote import Remote, told_error
+from .remote import Remote
+from .remote_errors import told_error
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]

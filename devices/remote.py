@@ -20,7 +20,6 @@ from importlib import resources
 from types import TracebackType
 from typing import Any
 
-from ..runtime import errors
 from ..runtime.errors import (
     DeviceDiskFull,
     DeviceError,
@@ -29,6 +28,7 @@ from ..runtime.errors import (
     MissingToolError,
 )
 from .agent import agent_bytes
+from .remote_errors import Tail, told_error
 from .transport import Transport
 
 PROTOCOL = "edgepress-board/1"
@@ -59,7 +59,7 @@ class Remote:
             self._settings["lease_s"] = lease_s
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer, self._greeted = b"", False
-        self._errors = _Tail()
+        self._errors = Tail()
 
     @property
     def address(self) -> str:
@@ -290,42 +290,9 @@ class Remote:
         return DeviceError(f"the on-board program did not start: {last}", where=self.address)
 
 
-class _Tail:
-    """The last words on stderr, read by a thread of its own so that nobody waits for it."""
-
-    def __init__(self) -> None:
-        self._data, self._done = b"", threading.Event()
-
-    def drain(self, stream: Any) -> None:
-        """Read until it ends."""
-        with contextlib.suppress(OSError, ValueError):
-            for block in iter(lambda: os.read(stream.fileno(), 4096), b""):
-                self._data = (self._data + block)[-8192:]
-        with contextlib.suppress(OSError):
-            stream.close()
-        self._done.set()
-
-    def text(self) -> str:
-        """What was said, once the stream ended (or after a second)."""
-        self._done.wait(1.0)
-        return self._data.decode("utf-8", "replace")
-
-
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(line) if line.lstrip().startswith(b"{") else None
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
-
-
-def told_error(told: dict[str, Any], address: str) -> EdgepressError:
-    """An error of the on-board program, as its class; the board's full disk is the device's, not ours."""
-    kind: Any = getattr(errors, str(told.get("class")), DeviceError)
-    if not (isinstance(kind, type) and issubclass(kind, EdgepressError)):
-        kind = DeviceError
-    if kind is errors.LocalDiskFullError:
-        kind = DeviceDiskFull
-    place = f"{address}: {told['where']}" if told.get("where") else address
-    error: EdgepressError = kind(str(told.get("what")), where=place, hint=told.get("hint"))
-    return error

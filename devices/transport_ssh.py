@@ -68,6 +68,8 @@ class SshTransport:
             "-o", f"ServerAliveCountMax={_ALIVE_COUNT}",
             "-o", "ForwardAgent=no",
             "-o", "ForwardX11=no",
+            "-o", "ClearAllForwardings=yes",
+            "-o", "RemoteCommand=none",
             "-o", "LogLevel=ERROR",
         ]  # fmt: skip
         port = ["-p", str(target.port)] if target.port else []

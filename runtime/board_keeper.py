@@ -26,69 +26,22 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, List, NoReturn, Optional, Tuple
+from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
 from .board_boot import RESTORE, write_setting
 from .board_facts import Board
+from .board_wire import LEASE_S, Gone, Payload, Wire
 from .errors import DeviceDiskFull, DeviceError, EdgepressError, InputError, MissingToolError
 
 PROTOCOL = "edgepress-board/1"
-LEASE_S = 120.0
-
 _POWER_EVERY_S = 0.2
-
-
-class Gone(Exception):
-    """The host is not there any more."""
-
-
-@dataclass
-class _Wire:
-    """Lines from stdin and answers to what was stdout; prints of engines go to stderr."""
-
-    answers: int
-    buffer: bytes = b""
-    lease_s: float = LEASE_S
-
-    def line(self) -> bytes:
-        """The next line; raises `Gone` when stdin ended or the lease ran out."""
-        while b"\n" not in self.buffer:
-            ready, _, _ = select.select([0], [], [], self.lease_s)
-            if not ready:
-                raise Gone
-            self.read()
-        line, _, self.buffer = self.buffer.partition(b"\n")
-        return line
-
-    def read(self) -> None:
-        """Take what stdin has."""
-        # one byte more than the line would be a payload's, which `receive` reads from the descriptor
-        block = os.read(0, 1)
-        if not block:
-            raise Gone
-        self.buffer += block
-
-    def give(self, answer: Dict[str, Any], payload: bytes = b"") -> None:
-        """Send an answer."""
-        data = json.dumps({**answer, "size": len(payload)}).encode() + b"\n" + payload
-        view = memoryview(data)
-        try:
-            while view:
-                _, ready, _ = select.select([], [self.answers], [], self.lease_s)
-                if not ready:
-                    raise Gone
-                # not more than a pipe takes at once: a longer write would wait without a limit
-                view = view[os.write(self.answers, view[: select.PIPE_BUF]) :]
-        except OSError as error:
-            raise Gone from error
 
 
 class Keeper:
     """State of one visit."""
 
-    def __init__(self, folder: Path, janitor: int, wire: _Wire):
+    def __init__(self, folder: Path, janitor: int, wire: Wire):
         self.folder, self.janitor, self.wire = folder, janitor, wire
         self.board = Board()
 
@@ -138,7 +91,7 @@ class Keeper:
 
     def _put(self, name: str, size: int) -> None:
         path = self._path(name)
-        taken = _Counted(size, self.wire.lease_s)
+        taken = Payload(size, self.wire.lease_s)
         try:
             with path.open("wb") as stream:
                 taken.copy(stream)
@@ -235,30 +188,6 @@ class Keeper:
             os.write(self.janitor, f"{word} ".encode("ascii"))
 
 
-class _Counted:
-    """A payload of stdin, of which the rest can be thrown away."""
-
-    def __init__(self, size: int, lease_s: float):
-        self.left, self._lease_s = size, lease_s
-
-    def copy(self, stream: BinaryIO) -> None:
-        while self.left:
-            block = self._next()
-            stream.write(block)
-
-    def drain(self) -> None:
-        while self.left:
-            self._next()
-
-    def _next(self) -> bytes:
-        ready, _, _ = select.select([0], [], [], self._lease_s)
-        block = os.read(0, min(self.left, 1 << 16)) if ready else b""
-        if not block:
-            raise Gone
-        self.left -= len(block)
-        return block
-
-
 class _Power:
     """Mean of a power meter while something runs."""
 
@@ -297,7 +226,7 @@ def keep(folder: Path, janitor: int) -> int:
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     try:
-        Keeper(folder, janitor, _Wire(answers)).serve()
+        Keeper(folder, janitor, Wire(answers)).serve()
     except Gone:
         return 0
     finally:

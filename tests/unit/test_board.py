@@ -18,7 +18,8 @@ from edgepress.devices.board import interleave_visit, measure_visit, visit_over
 from edgepress.devices.board_options import BoardOptions
 from edgepress.devices.board_visit import BoardVisit
 from edgepress.devices.measurement import Evidence
-from edgepress.devices.remote import Remote, told_error
+from edgepress.devices.remote import Remote
+from edgepress.devices.remote_errors import told_error
 from edgepress.devices.transport_local import LocalTransport
 from edgepress.runtime.errors import (
     DeviceDiskFull,
