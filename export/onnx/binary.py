@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .functions import declare, pack_signs
+from .functions import pack_codes as pack_codes_of
 from .graph import Array, Graph, Node, make_node
 from .judge import OWN_DOMAIN
 
@@ -27,6 +28,7 @@ class _Product:
     """A convolution or dense layer over signs: W = signs * magnitude per output channel."""
 
     node: Node
+    source: str
     signs: Array
     scale: Array
     bias: Array
@@ -44,6 +46,39 @@ def pack_binary(graph: Graph) -> bool:
     return found
 
 
+def pack_codes(graph: Graph) -> bool:
+    """Replace dense layers whose weights are s times -2, -1, 0 or 1 by `TernaryGemm`; True if there was one."""
+    found = False
+    for node in graph.sorted_nodes():
+        weight = _weight(graph, node) if not node.domain and node.op in ("Gemm", "MatMul") else None
+        if weight is None or node.input(2) or not (weight != 0).any():
+            continue
+        unit = float(np.abs(weight[weight != 0]).min())
+        codes = weight / np.float32(unit)
+        if np.isin(codes, (-2, -1, 0, 1)).all():
+            _replace_codes(graph, node, codes, unit)
+            found = True
+    return found
+
+
+def _replace_codes(graph: Graph, node: Node, codes: Array, unit: float) -> None:
+    name, base = node.outputs[0], node.scope or node.outputs[0]
+    graph.remove(node)
+    inputs = [
+        node.input(0),
+        graph.constant(f"{base}_codes", pack_codes_of(codes)),
+        graph.constant(f"{base}_shape", np.asarray(codes.shape, np.int64)),
+    ]
+    value = name if unit == 1 else graph.fresh(f"{name}_product")
+    made = make_node("TernaryGemm", inputs, [value], name=node.name, scope=node.scope)
+    made.domain = OWN_DOMAIN
+    graph.add(made)
+    if unit != 1:
+        scale = graph.constant(f"{base}_unit", np.float32(unit))
+        graph.add(make_node("Mul", [value, scale], [name], scope=node.scope))
+    declare(graph, "TernaryGemm")
+
+
 def binary_nodes(graph: Graph) -> list[Node]:
     """Packed layers of a graph, in order."""
     return [n for n in graph.sorted_nodes() if n.domain == OWN_DOMAIN and n.op.startswith("Binary")]
@@ -55,15 +90,9 @@ def binary_nodes(graph: Graph) -> list[Node]:
 def _product(graph: Graph, node: Node) -> _Product | None:
     if node.domain or node.op not in ("Conv", "Gemm", "MatMul"):
         return None
-    weight = graph.constants.get(node.input(1))
-    if weight is None or weight.dtype != np.float32 or not holds_signs(graph, node.input(0)):
-        return None
-    if node.op == "MatMul":
-        weight = weight.T if weight.ndim == 2 else None
-    elif node.op == "Gemm":
-        plain = not node.get("transA", 0) and node.get("alpha", 1.0) == node.get("beta", 1.0) == 1.0
-        weight = (weight if node.get("transB", 0) else weight.T) if plain else None
-    if weight is None:
+    weight = _weight(graph, node)
+    source, factor = _without_scale(graph, node.input(0))
+    if weight is None or not holds_signs(graph, source):
         return None
     magnitude = np.abs(weight.reshape(len(weight), -1))
     if not (magnitude == magnitude[:, :1]).all() or node.get("auto_pad", "NOTSET") != "NOTSET":
@@ -73,11 +102,37 @@ def _product(graph: Graph, node: Node) -> _Product | None:
         return None
     return _Product(
         node,
+        source,
         np.where(weight < 0, -1, 1).astype(np.int8),
-        magnitude[:, 0].astype(np.float64),
+        magnitude[:, 0].astype(np.float64) * factor,
         np.broadcast_to(bias.reshape(-1).astype(np.float64), (len(weight),)).copy(),
         weight.ndim - 2 if node.op == "Conv" else 0,
     )
+
+
+def _weight(graph: Graph, node: Node) -> Array | None:
+    """Constant float weights with outputs first, None if the layer has no such weights."""
+    weight = graph.constants.get(node.input(1))
+    if weight is None or weight.dtype != np.float32:
+        return None
+    if node.op == "MatMul":
+        return weight.T if weight.ndim == 2 else None
+    if node.op == "Gemm":
+        plain = not node.get("transA", 0) and node.get("alpha", 1.0) == node.get("beta", 1.0) == 1.0
+        return (weight if node.get("transB", 0) else weight.T) if plain else None
+    return weight
+
+
+def _without_scale(graph: Graph, name: str) -> tuple[str, float]:
+    """(value, s) where `name` is value * s with one number s, else (name, 1)."""
+    node = graph.producer(name)
+    if node is None or node.domain or node.op != "Mul":
+        return name, 1.0
+    for index in (0, 1):
+        values = graph.constants.get(node.input(index))
+        if values is not None and values.size == 1:
+            return node.input(1 - index), float(values.reshape(-1)[0])
+    return name, 1.0
 
 
 def holds_signs(graph: Graph, name: str) -> bool:
@@ -129,9 +184,7 @@ def _absorb(graph: Graph, product: _Product) -> None:
             return
         name = user.outputs[0]
         graph.remove(user)
-        graph.rename_output(product.node, 0, graph.fresh(f"{name}_product"))
-        graph.replace_uses(name, product.node.outputs[0])
-        graph.outputs[:] = [product.node.outputs[0] if o == name else o for o in graph.outputs]
+        graph.rename_output(product.node, 0, name)
 
 
 def _take(graph: Graph, product: _Product, user: Node) -> bool:
@@ -181,7 +234,7 @@ def _per_channel(graph: Graph, product: _Product, name: str) -> Array | None:
 def _replace(graph: Graph, product: _Product) -> None:
     node = product.node
     op = "BinaryConv" if node.op == "Conv" else "BinaryGemm"
-    source = _before_sign(graph, node.input(0))
+    source = _before_sign(graph, product.source)
     ones = (1,) * product.spatial
     base = node.scope or node.outputs[0]
     inputs = [

@@ -9,7 +9,9 @@ of a group, kernel...]; `scale` and `bias` broadcast over the output ([outputs, 
 for x < 0, else 1. BinaryConv has Conv's `strides`, `pads` (filled with 0, a third value), `dilations` and `group`.
 `codes` holds two's complement 2-bit numbers, 4 to a byte. Padding with +-1 is a Pad of x in front.
 
-Engines fold the unpacking when they load the file and compute in float: a small file, not a fast one.
+Engines fold the unpacking when they load the file and compute in float: a small file, not a fast one. Rounding the
+sum, an integer already, changes nothing; it keeps engines from folding the scale into the weights, after which sums
+of rounded numbers would no longer be exact.
 """
 
 from __future__ import annotations
@@ -58,7 +60,8 @@ _BODIES = {
   t = Mul (g, two)
   k = Sub (one, t)
   p = Conv <strides: ints = @strides, pads: ints = @pads, dilations: ints = @dilations, group: int = @group> (v, k)
-  o = Mul (p, q)
+  t1 = Round (p)
+  o = Mul (t1, q)
   y = Add (o, e)
 }}""",
     "BinaryGemm": f"""BinaryGemm (x, w, d, q, e) => (y) {{{_BITS}{_SIGN}
@@ -66,7 +69,8 @@ _BODIES = {
   k = Sub (one, t)
   j = Transpose <perm = [1, 0]> (k)
   p = MatMul (v, j)
-  o = Mul (p, q)
+  t1 = Round (p)
+  o = Mul (t1, q)
   y = Add (o, e)
 }}""",
     "TernaryGemm": f"""TernaryGemm (x, w, d) => (y) {{{_CODES}

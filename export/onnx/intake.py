@@ -1,6 +1,7 @@
 """Taking in a foreign ONNX model: read, judged, brought to opset 21, fixed to batch 1, normalised, and proven equal.
 
-A quantized model comes in as it is: Q/DQ pairs and dequantized weights stay (QDQ). The operator-oriented format
+A quantized model comes in as it is: Q/DQ pairs and dequantized weights stay (QDQ); QONNX files come in as standard
+operators, their one-bit and two-bit layers packed. The operator-oriented format
 (QLinearConv and its like) is refused, since its operators exist in one runtime only.
 """
 
@@ -17,12 +18,15 @@ from ... import __version__
 from ...runtime.artifact import read_model_bytes
 from ...runtime.errors import InputError
 from ...runtime.files import sha256_bytes
+from .binary import pack_binary, pack_codes
 from .check import RTOL, assert_same, random_feeds, run, short
+from .cleanup import Pass
 from .graph import IR_VERSION, OPSET, Graph
 from .judge import LARGEST_ELEMENTS, OWN_DOMAIN, RENAMED, check, refuse_bad_numbers
 from .metadata import finish, read_metadata
 from .naming import name_by_file
 from .normalise import normalise
+from .qonnx import expand_quantizers, has_quantizers
 from .widen import to_float32
 
 QUANTIZED_ATOL = 0.05
@@ -53,12 +57,15 @@ def from_onnx(
         where, folder = where or str(source), Path(source).parent
         source = read_model_bytes(Path(source))
     model = parse(source, where)
+    early: tuple[Pass, ...] = ()
+    if has_quantizers(model):
+        model, early = expand_quantizers(model, where), (pack_binary, pack_codes)
     check(model, where, folder)
     fix_input_shapes(model, input_shapes or {}, where)
     graph = Graph.read(to_opset(model, where))
     refuse_bad_numbers(graph, where)
     narrow = to_float32(graph)
-    normalise(graph, where)
+    normalise(graph, where, early=early)
     refuse_bad_numbers(graph, where)
     name_by_file(graph)
     metadata = replace(

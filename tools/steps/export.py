@@ -159,9 +159,13 @@ def file_bytes(
     The TFLite writer stores weights by itself, ONNX takes another graph for it.
     """
     if fmt == "onnx":
+        from ...export.onnx.compact import compact
+        from ...export.onnx.judge import OWN_DOMAIN
         from ...export.onnx.metadata import write_metadata
 
         stored = write_metadata(stored_as(precision, model), metadata)
+        if any(node.domain == OWN_DOMAIN for node in stored.graph.node):
+            stored = compact(stored)
         written: bytes = stored.SerializeToString(deterministic=True)
         return written, ()
     from ...export.onnx.binary_expand import expand

@@ -1,0 +1,117 @@
+"""QONNX files: quantizers by their definition, and two trained networks as packed graph, TFLite and thresholds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from edgepress.export.onnx import hub as hubs
+from edgepress.export.onnx.binary import shares
+from edgepress.export.onnx.binary_expand import expand
+from edgepress.export.onnx.check import open_reference
+from edgepress.export.onnx.compact import compact
+from edgepress.export.onnx.integer_chain import integer_chain
+from edgepress.export.onnx.qonnx import expand_quantizers, has_quantizers
+from edgepress.export.tflite import to_tflite
+from edgepress.runtime.errors import EdgepressError, InputError
+from edgepress.runtime.session import open_session, run_real
+from onnx import TensorProto, helper, numpy_helper
+from support.data import need_data
+
+
+def _quantizer(op: str, constants: dict[str, Any], opset: int = 9, **attributes: Any) -> Any:
+    node = helper.make_node(op, ["x", *constants], ["y"], domain="onnx.brevitas", **attributes)
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 101])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 101])],
+        [numpy_helper.from_array(np.asarray(v, np.float32), n) for n, v in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("onnx.brevitas", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=6)
+
+
+X = np.linspace(-3, 3, 101, dtype=np.float32)[None]
+
+
+def _run(model: Any) -> np.ndarray:
+    plain = expand_quantizers(model)
+    assert not has_quantizers(plain)
+    onnx.checker.check_model(plain)
+    return np.asarray(open_reference(plain).run(None, {"x": X})[0])
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_bipolar(scale: float) -> None:
+    found = _run(_quantizer("BipolarQuant", {"s": scale}))
+    assert np.array_equal(found, np.where(X >= 0, scale, -scale))
+    assert found[0, 50] == scale  # x = 0
+
+
+@pytest.mark.parametrize("opset", [9, 13])
+@pytest.mark.parametrize(
+    ("signed", "narrow", "low", "high"), [(1, 1, -1, 1), (1, 0, -2, 1), (0, 0, 0, 3), (0, 1, 0, 2)]
+)
+def test_quant_of_two_bits(signed: int, narrow: int, low: int, high: int, opset: int) -> None:
+    constants = {"s": 0.5, "z": 1.0, "b": 2.0}
+    found = _run(_quantizer("Quant", constants, opset, signed=signed, narrow=narrow))
+    expected = (np.clip(np.round(X / 0.5 + 1), low, high) - 1) * 0.5
+    assert np.array_equal(found, expected.astype(np.float32))
+
+
+def test_what_is_not_understood_is_refused() -> None:
+    with pytest.raises(EdgepressError, match="rounding mode HALF"):
+        _run(_quantizer("Quant", {"s": 1, "z": 0, "b": 2}, rounding_mode="HALF"))
+    with pytest.raises(EdgepressError, match="Trunc"):
+        _run(_quantizer("Trunc", {"s": 1}))
+    model = _quantizer("BipolarQuant", {"s": 1})
+    model.graph.node[0].input[1] = "x"
+    with pytest.raises(InputError, match="scale of BipolarQuant"):
+        _run(model)
+
+
+# ------------------------------------------------------- trained networks, 5,000 images
+
+
+def _images() -> tuple[np.ndarray, np.ndarray]:
+    data = np.load(need_data("mnist/mnist_test_even.npz"))
+    return (data["x_test"][:, None] / 255).astype(np.float32), data["y_test"]
+
+
+def _answers(model: Any, x: np.ndarray) -> np.ndarray:
+    session = open_reference(model, optimise=True)
+    name = session.get_inputs()[0].name
+    return np.concatenate([session.run(None, {name: row[None]})[0] for row in x])
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "bits", "operator"),
+    [("1w1a", 4653, 1, "BinaryGemm"), ("2w2a", 4831, 2, "TernaryGemm")],
+)
+def test_trained_networks_give_the_same_everywhere(
+    name: str, right: int, bits: int, operator: str, tmp_path: Path
+) -> None:
+    hub = hubs.from_onnx(need_data(f"models/qonnx/mnist_tfc_{name}.qonnx.onnx"))
+    packed = compact(hub)
+    assert [n.op_type for n in hub.graph.node if n.domain] == [operator] * 4
+    widths = shares(hub)
+    assert widths[bits] == (59_008, 59_008 * bits // 8)
+    allowed = sum(n for _, n in widths.values()) + 2048 + 120 * len(hub.graph.node)
+    assert len(packed.SerializeToString()) <= allowed
+    x, labels = _images()
+    answers = _answers(packed, x)
+    assert int((answers.argmax(1) == labels).sum()) == right and len(x) == 5000
+    assert np.array_equal(integer_chain(hub).run(x), answers)
+    path = tmp_path / "net.tflite"
+    path.write_bytes(
+        to_tflite(expand(hub), precision="weight-only", metadata=hubs.read_metadata(hub))
+    )
+    session = open_session(path)
+    found = np.concatenate([run_real(session, [row[None]])[0] for row in x])
+    assert np.array_equal(found.argmax(1), answers.argmax(1))
+    if bits == 1:
+        assert int(np.asarray(integer_chain(hub).stages[0].staircase.direction).min()) == -1  # type: ignore[union-attr]
