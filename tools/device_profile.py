@@ -84,6 +84,8 @@ def profile_files(request: Request, progress: Progress | None = None) -> Profile
         return _estimated(request)
     for name in request.engines:
         find_engine(name)
+    for path in [*request.files, *([request.compare] if request.compare else [])]:
+        _format(path)  # what is wrong here is told before a board is asked
     if request.device == HOST:
         return _on_host(request, progress)
     if request.device.startswith("adb://"):

@@ -124,7 +124,7 @@ def test_verify_from_the_command_line(board: SshBoard, kws: Path, tmp_path: Path
     np.savez(tmp_path / "inputs.npz", input=real)
     words = ["verify", kws, kws, "--inputs", tmp_path / "inputs.npz", "--engine", "litert"]
     done = call(*words, "--no-layers", "--device", board.address, "--json", "-q")
-    assert done.code in (0, 3), done.err
+    assert done.code == 0, done.err
     row = done.document["device"][0]
     assert (row["outcome"], row["samples"], row["evidence"]) == ("pass", 4, "measured")
     assert board.residue() == []

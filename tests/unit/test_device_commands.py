@@ -68,6 +68,14 @@ def test_verify_on_a_board(stand_in: StandIn, tmp_path: Path) -> None:
     assert done.code == 1 and "FAIL model.onnx" in done.out and "sample 0" in done.out
 
 
+def test_outputs_cannot_be_had_over_adb(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(tiny_dense())
+    np.savez(tmp_path / "inputs.npz", x=np.ones((2, 4), np.float32))
+    words = ["verify", path, path, "--inputs", tmp_path / "inputs.npz", "--device", "adb://x", "-q"]
+    refused(call(*words), "cannot be had over adb")
+
+
 @pytest.mark.parametrize(
     ("words", "told", "code"),
     [
@@ -87,6 +95,10 @@ def test_what_is_refused(
     path = tmp_path / "m.tflite"
     path.write_bytes(tiny_dense())
     refused(call("profile", path, *words, "-q"), *told, code=code)
+
+
+def test_a_missing_file_is_told_before_the_board_is_asked() -> None:
+    refused(call("profile", "none.tflite", "--device", "ssh://127.0.0.1:1"), "none.tflite")
 
 
 def test_list_and_show() -> None:

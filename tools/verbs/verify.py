@@ -62,7 +62,7 @@ def command(
     REFERENCE is a zoo name, module:factory, or an ONNX or TFLite file; CANDIDATE an ONNX or TFLite file. Float files
     must agree within a relative tolerance, an int8 TFLite file with the int8 ONNX file of the same numbers within
     steps of its scale; what quantization itself costs is reported, not judged. With --device every file runs there,
-    too, and its outputs must be those of this machine.
+    too, and its outputs must be those of this machine; that is a verdict also where the proof here gives none.
     """
     inputs_file, task = options["inputs_file"], options["task"]
     if (inputs_file is None) == (task is None):
@@ -97,8 +97,9 @@ def command(
     document["device"] = to_json(there)
     text = "" if call.json else _text(report, outcome, document["inputs"])
     call.give(document, "\n".join([text, *(row.text for row in there)]))
-    codes = [OUTCOMES[outcome]] + [ExitCode.FAILED for row in there if row.outcome == "fail"]
-    return worst(codes)
+    codes = [ExitCode.FAILED if row.outcome == "fail" else ExitCode.OK for row in there]
+    # rows of the device are verdicts, too: with them, "none" of the others is not the last word
+    return worst([*codes, *([OUTCOMES[outcome]] if outcome != "none" or not codes else [])])
 
 
 def _on_device(
