@@ -131,6 +131,12 @@ def layer_table(source: Path | str | bytes | onnx.ModelProto, where: str = "") -
 
             layers, notes = tflite_layers(read_model(source, where))
             return LayerTable(name, "tflite", layers, notes)
+        if detect_format(source, where) == "c":
+            raise InputError(
+                "a C folder has no layer table",
+                where=where,
+                hint="look at the ONNX or TFLite file of the same model",
+            )
         source = _parse_onnx(source, where)
     from .layers_onnx import onnx_layers
 

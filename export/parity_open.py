@@ -13,6 +13,7 @@ from ..runtime.artifact import Normalisation, detect_format, read_model_bytes
 from ..runtime.errors import UsageError
 from .onnx.intake import parse
 from .onnx.metadata import read_metadata
+from .parity_c import CSubject
 from .parity_distance import Array
 from .parity_onnx import OnnxSubject
 from .parity_records import Candidate
@@ -30,7 +31,7 @@ class Subject:
     label: str
     engine: str
     precision: str
-    opened: OnnxSubject | TfliteSubject
+    opened: OnnxSubject | TfliteSubject | CSubject
 
     @property
     def is_onnx(self) -> bool:
@@ -71,7 +72,7 @@ class Base:
     label: str
     run: Reference
     model: OnnxSubject | None = None
-    file: TfliteSubject | None = None
+    file: TfliteSubject | CSubject | None = None
 
 
 def open_reference(reference: Any, label: str) -> Base:
@@ -88,6 +89,9 @@ def open_reference(reference: Any, label: str) -> Base:
     if detect_format(data, str(path)) == "tflite":
         file = TfliteSubject(path, reference.engine, reference.orders, reference.layout)
         return Base(label, file.run, None, file)
+    if detect_format(data, str(path)) == "c":
+        folder = CSubject(path, reference.engine, reference.layout)
+        return Base(label, folder.run, None, folder)
     subject = OnnxSubject(parse(data, str(path)), label)
     return Base(label, subject.run, subject)
 
@@ -101,7 +105,12 @@ def open_candidate(candidate: Candidate) -> Subject:
     """
     data = read_model_bytes(Path(candidate.path))
     label = Path(candidate.path).name
-    if detect_format(data, str(candidate.path)) == "onnx":
+    form = detect_format(data, str(candidate.path))
+    if form == "c":
+        folder = CSubject(Path(candidate.path), candidate.engine, candidate.layout)
+        precision = candidate.precision or folder.session.artifact.metadata.precision
+        return Subject(candidate, label, folder.session.engine, precision, folder)
+    if form == "onnx":
         if candidate.engine not in ("", "onnxruntime"):
             raise UsageError(
                 f"{candidate.engine} does not run ONNX files", where=str(candidate.path)

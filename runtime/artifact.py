@@ -76,7 +76,7 @@ class FileMetadata:
 
 @dataclass(frozen=True)
 class Artifact:
-    """An exported (or foreign) model file. `format` is "onnx" or "tflite"."""
+    """An exported (or foreign) model file. `format` is "onnx", "tflite" or "c" (a folder)."""
 
     path: Path
     format: str
@@ -98,7 +98,14 @@ class Artifact:
 
 
 def read_model_bytes(path: Path) -> bytes:
-    """All bytes of a model file; a missing, unreadable or empty file is an `InputError`."""
+    """All bytes of a model file, or those that stand for an exported C folder (`c_folder.folder_bytes`).
+
+    A missing, unreadable or empty file is an `InputError`.
+    """
+    if Path(path).is_dir():
+        from .c_folder import folder_bytes
+
+        return folder_bytes(path)
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -109,13 +116,18 @@ def read_model_bytes(path: Path) -> bytes:
 
 
 def detect_format(data: bytes, where: str = "") -> str:
-    """ "tflite" or "onnx", judged by content.
+    """ "tflite", "onnx" or "c", judged by content.
 
-    TFLite carries the identifier TFL3 at byte 4; an ONNX ModelProto starts with field 1
+    C folders begin as `c_folder.folder_bytes` does, TFLite
+    carries the identifier TFL3 at byte 4; an ONNX ModelProto starts with field 1
     (ir_version, varint) and its fields parse as protobuf.
     """
+    from .c_folder import MAGIC
+
     if data[4:8] == b"TFL3":
         return "tflite"
+    if data.startswith(MAGIC):
+        return "c"
     if _looks_like_onnx(data):
         return "onnx"
     raise InputError(
@@ -167,6 +179,15 @@ def describe(path: Path, data: bytes, specs: Mapping[str, Any]) -> Artifact:
     )
 
 
+def describe_folder(path: Path, data: bytes) -> Artifact:
+    """The `Artifact` of an exported C folder from its bytes."""
+    from .c_folder import of_bytes
+
+    folder = of_bytes(data, str(path))
+    specs = {"inputs": folder.inputs, "outputs": folder.outputs, "metadata": folder.metadata}
+    return describe(path, data, specs)
+
+
 def open_artifact(path: Path) -> Artifact:
     """What a file is, judged by its content.
 
@@ -176,7 +197,10 @@ def open_artifact(path: Path) -> Artifact:
     """
     path = Path(path)
     data = read_model_bytes(path)
-    if detect_format(data, str(path)) == "tflite":
+    fmt = detect_format(data, str(path))
+    if fmt == "c":
+        return describe_folder(path, data)
+    if fmt == "tflite":
         from .specs import tflite_specs
         from .tflite_schema import read_model
 

@@ -1,4 +1,4 @@
-"""The engines that run a file: which there are, whether they are usable here, and how they are imported.
+"""The engines that run a file or C folder: which there are, whether they are usable here, how they are imported.
 
 Nothing is imported before it is asked for. tflite-runtime 2.14 was built against numpy 1 and dies
 with a SystemError under numpy 2; that is told beforehand.
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .errors import EdgepressError, MissingToolError, UsageError
-from .files import sha256_file
+from .files import sha256_bytes, sha256_file
 
 
 @dataclass(frozen=True)
 class Engine:
-    """`module` holds what is called, `package` is what gets installed."""
+    """`module` holds what is called, `package` is what gets installed. "native" needs no module but a compiler."""
 
     name: str
     format: str
@@ -34,12 +34,13 @@ ENGINES: Tuple[Engine, ...] = (
     Engine("onnxruntime", "onnx", "onnxruntime", "onnxruntime"),
     Engine("tflite", "tflite", "tflite_runtime.interpreter", "tflite-runtime", needs_numpy_1=True),
     Engine("litert", "tflite", "ai_edge_litert.interpreter", "ai-edge-litert"),
+    Engine("native", "c", "", "a C compiler"),
 )
 """In order of preference within a format."""
 
 
 def engines_for(fmt: str) -> Tuple[str, ...]:
-    """Names of the engines able to run files of format "onnx" or "tflite", installed or not."""
+    """Names of the engines able to run files of format "onnx", "tflite" or "c", installed or not."""
     return tuple(engine.name for engine in ENGINES if engine.format == fmt)
 
 
@@ -61,6 +62,11 @@ def import_engine(engine: Engine) -> Any:
     """
     import numpy
 
+    if engine.format == "c":
+        from . import native
+
+        native.find_compiler()
+        return native
     if engine.needs_numpy_1 and int(numpy.__version__.split(".")[0]) >= 2:
         raise MissingToolError(
             f"{engine.package} does not work with numpy {numpy.__version__} (it was built for numpy 1)",
@@ -82,8 +88,13 @@ def _how_to_get(engine: Engine) -> str:
 
 
 def engine_version(engine: Engine) -> str:
-    """Version of the installed package, "unknown" where nothing tells it."""
+    """Version of the installed package or compiler, "unknown" where nothing tells it."""
     from importlib import metadata
+
+    if engine.format == "c":
+        from . import native
+
+        return native.find_compiler().version
 
     try:
         return metadata.version(engine.package)
@@ -95,10 +106,15 @@ def engine_version(engine: Engine) -> str:
 def build_of(name: str) -> str:
     """First 16 digits of the sha256 of an engine's largest library: one version comes in several builds.
 
+    For "native" it is that of all the compiler says about itself.
+
     Raises:
         UsageError, MissingToolError: unknown, or not installed.
     """
-    module = import_engine(find_engine(name))
+    engine = find_engine(name)
+    module = import_engine(engine)
+    if engine.format == "c":
+        return sha256_bytes(module.find_compiler().identity.encode())[:16]
     folder = Path(str(sys.modules[module.__name__.split(".")[0]].__file__)).parent
     libraries = sorted(folder.rglob("*.so*"), key=lambda path: path.stat().st_size)
     return sha256_file(libraries[-1])[:16] if libraries else ""

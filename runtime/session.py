@@ -82,8 +82,8 @@ def open_session(path: Path, engine: Optional[str] = None, threads: int = 1) -> 
     """Open a file in an engine.
 
     Args:
-        path: ONNX or TFLite file, judged by its content.
-        engine: "onnxruntime", "tflite" or "litert"; None for the format's first usable engine.
+        path: ONNX or TFLite file, or the folder of an exported C model, judged by its content.
+        engine: "onnxruntime", "tflite", "litert" or "native"; None for the format's first usable engine.
         threads: threads an operator may use; operators run one after the other.
 
     Raises:
@@ -102,6 +102,10 @@ def open_session(path: Path, engine: Optional[str] = None, threads: int = 1) -> 
         from .session_onnx import OnnxSession
 
         made = OnnxSession(module, path, data, threads)
+    elif fmt == "c":
+        from .session_native import NativeSession
+
+        made = NativeSession(path, data)
     else:
         from .session_tflite import TfliteSession
 

@@ -16,10 +16,10 @@ TOTALS = ("parameters", "macs", "binary_macs", "bit_operations", "weight_bytes")
 
 
 def inspect_file(path: Path) -> dict[str, Any]:
-    """Everything about an .onnx, .tflite or .npz file, judged by content.
+    """Everything about an .onnx, .tflite or .npz file or a C folder, judged by content.
 
     Raises:
-        InputError: it cannot be read, is damaged, or is none of the three.
+        InputError: it cannot be read, is damaged, or is none of these.
     """
     data = read_model_bytes(path)
     facts: dict[str, Any] = {"schema": SCHEMA, "file": str(path), "file_bytes": len(data)}
@@ -28,8 +28,8 @@ def inspect_file(path: Path) -> dict[str, Any]:
         return {**facts, "format": "npz", **_npz(path)}
     form = detect_format(data, str(path))
     facts["format"] = form
-    more = _tflite(data, str(path)) if form == "tflite" else _onnx(data, str(path))
-    return {**facts, **more}
+    readers = {"tflite": _tflite, "onnx": _onnx, "c": _c_folder}
+    return {**facts, **readers[form](data, str(path))}
 
 
 def _layers(source: Any, where: str) -> dict[str, Any]:
@@ -70,6 +70,17 @@ def _onnx(data: bytes, where: str) -> dict[str, Any]:
     opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     facts = {"ir_version": model.ir_version, "opsets": opsets, "producer": model.producer_name}
     return {"about": facts, **_border(specs), **_layers(model, where)}
+
+
+def _c_folder(data: bytes, where: str) -> dict[str, Any]:
+    from ..runtime.c_folder import of_bytes
+
+    folder = of_bytes(data, where)
+    keys = ("name", "device", "layout", "precision", "operators")
+    sizes = ("arena_bytes", "arena_lower_bound_bytes", "weights_bytes")
+    specs = {"inputs": folder.inputs, "outputs": folder.outputs, "metadata": folder.metadata}
+    about = {key: getattr(folder, key) for key in (*keys, *sizes)}
+    return {"about": about, **_border(specs), "layers": [], "totals": {}, "notes": []}
 
 
 def _onnx_spec(value: Any, quantized: Mapping[str, tuple[float, int]]) -> TensorSpec:
@@ -126,7 +137,8 @@ def inspection_text(facts: Mapping[str, Any]) -> str:
     parts = [f"{head}, {_about(facts['about'])}", _border_text(facts)]
     if facts["metadata"]:
         parts.append(_metadata_text(facts["metadata"]))
-    parts += [_layers_text(facts), _totals_text(facts["totals"])]
+    if facts["layers"]:
+        parts += [_layers_text(facts), _totals_text(facts["totals"])]
     parts += [f"note: {note}" for note in facts["notes"]]
     return "\n\n".join(parts)
 
@@ -136,6 +148,11 @@ def _about(about: Mapping[str, Any]) -> str:
         opsets = ", ".join(f"{domain} {version}" for domain, version in about["opsets"].items())
         return (
             f"IR {about['ir_version']}, opset {opsets}, producer {about['producer'] or 'unknown'}"
+        )
+    if "arena_bytes" in about:
+        return (
+            f"C sources for device {about['device']}, {kib(about['weights_bytes'])} of constants in flash, "
+            f"arena {kib(about['arena_bytes'])} (no plan below {kib(about['arena_lower_bound_bytes'])})"
         )
     return f"{plural(about['subgraphs'], 'subgraph')}, {about['description'] or 'no description'}"
 

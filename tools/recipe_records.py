@@ -11,9 +11,10 @@ from typing import Any
 
 from ..compress.passes import option
 
-FORMATS = ("onnx", "tflite")
+FORMATS = ("onnx", "tflite", "c")
+USUAL_FORMATS = ("onnx", "tflite")
 PRECISIONS = ("float32", "fp16", "int8", "dynamic", "weight-only")
-ENGINES = ("onnxruntime", "tflite", "litert")
+ENGINES = ("onnxruntime", "tflite", "litert", "native")
 NORMALISATIONS = ("auto", "fold", "none")
 DEVICES = ("host", "cpu", "cuda")
 
@@ -33,12 +34,14 @@ class PassStep:
 class ExportOptions:
     """Which files are written. Every combination of format and precision becomes NAME.PRECISION.FORMAT."""
 
-    formats: tuple[str, ...] = option(FORMATS, "file formats", choices=FORMATS)
+    formats: tuple[str, ...] = option(USUAL_FORMATS, "file formats; c is a folder", choices=FORMATS)
     precisions: tuple[str, ...] = option(
         ("float32", "int8"), "number formats of the weights and the arithmetic", choices=PRECISIONS
     )
     io: str = option("int8", "inputs and outputs of int8 files", choices=("int8", "float"))
-    io_layout: str = option("nhwc", "axes of TFLite inputs and outputs", choices=("nhwc", "nchw"))
+    io_layout: str = option(
+        "nhwc", "axes of TFLite and C inputs and outputs", choices=("nhwc", "nchw")
+    )
 
 
 @dataclass(frozen=True)

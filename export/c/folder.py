@@ -7,17 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from ...runtime.artifact import FileMetadata
+from ...runtime.c_folder import MANIFEST, SCHEMA
 from ...runtime.codec import to_json
 from ...runtime.errors import UsageError
+from ...runtime.specs import OUTPUT_LAYOUTS
 from .arrange import arrange
 from .emit import LAYOUTS, Unit, header_text, source_text
 from .kernels import needed
 from .lower import LoweredC
 from .names import identifier
 from .packaging import PACKAGINGS, package
-
-MANIFEST = "edgepress_c.json"
-SCHEMA = "edgepress-c/1"
 
 
 def write_folder(
@@ -44,15 +43,17 @@ def write_folder(
     folder = "src/" if packaging == "arduino" else ""
     files = {f"{folder}{file}": text for file, text in code.items()}
     sources = sorted(file for file in files if file.endswith(".c"))
-    files[MANIFEST] = _manifest(unit, sources, metadata)
+    files[MANIFEST] = _manifest(unit, sources, sorted(files), metadata)
     files.update(package(packaging, unit.name, sources, __version__))
     return {file: files[file].encode() for file in sorted(files)}
 
 
-def _manifest(unit: Unit, sources: list[str], metadata: FileMetadata) -> str:
+def _manifest(unit: Unit, sources: list[str], code: list[str], metadata: FileMetadata) -> str:
     lowered, plan = unit.lowered, unit.places.plan
     layouts = tuple(spec.layout for spec in lowered.inputs)
-    written = replace(metadata, precision=lowered.precision, input_layouts=layouts)
+    outputs = ",".join(spec.layout for spec in lowered.outputs)
+    extra = {**metadata.extra, **({OUTPUT_LAYOUTS: outputs} if outputs.strip(",") else {})}
+    written = replace(metadata, precision=lowered.precision, input_layouts=layouts, extra=extra)
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "name": unit.name,
@@ -60,6 +61,7 @@ def _manifest(unit: Unit, sources: list[str], metadata: FileMetadata) -> str:
         "layout": LAYOUTS[unit.device],
         "precision": lowered.precision,
         "sources": sources,
+        "files": code,
         "inputs": to_json(list(lowered.inputs)),
         "outputs": to_json(list(lowered.outputs)),
         "arena_bytes": plan.peak_bytes,

@@ -40,10 +40,11 @@ def chain(name: str) -> Path:
 def test_engine_names_and_versions() -> None:
     assert engines_for("onnx") == ("onnxruntime",)
     assert engines_for("tflite") == ("tflite", "litert")
+    assert engines_for("c") == ("native",)
     assert engines_for("gguf") == ()
     found = installed_engines()
-    assert list(found) == ["onnxruntime", "tflite", "litert"]
-    assert all(version[0].isdigit() for version in found.values())
+    assert list(found) == ["onnxruntime", "tflite", "litert", "native"]
+    assert all(any(c.isdigit() for c in version) for version in found.values())
 
 
 @pytest.mark.parametrize("engine", [None, *LITE])

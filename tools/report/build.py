@@ -14,13 +14,14 @@ from typing import Any
 
 from ...compress.receipt import Receipt
 from ...devices.measurement import METRIC_UNITS, Evidence, Measurement
+from ...runtime.artifact import read_model_bytes
 from ...runtime.codec import to_json
 from ...runtime.errors import EdgepressError, InputError
 from ...runtime.files import sha256_bytes
 from . import read
 
 SCHEMA = "edgepress-report/1"
-SUFFIXES = (".onnx", ".tflite")
+SUFFIXES = (".onnx", ".tflite", ".c")
 NOTHING_JUDGED = (
     "the parity proof judged nothing: an int8 TFLite file is judged against the int8 ONNX file of the same numbers "
     "(name both); against the float model only the cost of quantization shows, a matter of accuracy"
@@ -107,14 +108,14 @@ def _artifacts(folder: Path) -> list[dict[str, Any]]:
     floats = {item["format"]: item for item in found if item["precision"] == "float32"}
     for item in found:
         base = floats.get(item["format"])
-        if base is not None and base is not item:
+        if base is not None and base is not item and item["format"] != "c":
             item["smaller_than"] = base["name"]
             item["times_smaller"] = base["file_bytes"] / item["file_bytes"]
     return found
 
 
 def _artifact(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
+    data = read_model_bytes(path)
     precision = path.stem.rpartition(".")[2] if "." in path.stem else ""
     facts: dict[str, Any] = {
         "name": path.name,

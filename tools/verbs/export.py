@@ -1,4 +1,4 @@
-"""`edgepress export`: ONNX and TFLite files of a model, every one made from the same hub."""
+"""`edgepress export`: ONNX and TFLite files and C folders of a model, every one made from the same hub."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..model_source import ModelSource
 
-FORMATS = ("onnx", "tflite")
+FORMATS = ("onnx", "tflite", "c")
 PRECISIONS = ("float32", "fp16", "int8", "dynamic", "weight-only")
 AUTO = "float32, or int8 for a quantized model"
 
@@ -38,7 +38,7 @@ AUTO = "float32, or int8 for a quantized model"
     default="onnx,tflite",
     show_default=True,
     callback=listing(FORMATS),
-    help="Comma separated.",
+    help="Comma separated: onnx, tflite, c (a folder of C99 sources).",
 )
 @click.option(
     "--precision",
@@ -53,7 +53,7 @@ AUTO = "float32, or int8 for a quantized model"
     type=click.Choice(["nhwc", "nchw"]),
     default="nhwc",
     show_default=True,
-    help="Of TFLite files.",
+    help="Of TFLite files and C folders.",
 )
 @shapes_option
 @ptq_options
@@ -64,7 +64,7 @@ AUTO = "float32, or int8 for a quantized model"
 @common_options
 @click.pass_obj
 def command(call: Invocation, /, model: str, **options: Any) -> int:
-    """Write ONNX and TFLite files of MODEL (zoo name, module:factory, or an ONNX file).
+    """Write ONNX and TFLite files, or C sources, of MODEL (zoo name, module:factory, or an ONNX file).
 
     int8 of a float model needs real inputs for calibration: --task NAME or --calibration FILE. A quantized ONNX file
     keeps every scale it has. Files take raw values where the task has a normalisation.
@@ -165,8 +165,19 @@ def _write(source: ModelSource, out: Path, names: list[str], progress: Any) -> l
         )
         receipts: list[dict[str, Any]] = build_report(folder)["steps"]
         for name in names:
-            (folder / "artifacts" / name).replace(out / name)
+            _move(folder / "artifacts" / name, out / name)
     return receipts
+
+
+def _move(made: Path, target: Path) -> None:
+    """Put a file or C folder in its place; a C folder that lies there is replaced."""
+    import shutil
+
+    from ...runtime.c_folder import is_folder
+
+    if target.is_dir() and is_folder(target):
+        shutil.rmtree(target)
+    made.replace(target)
 
 
 @contextmanager
@@ -189,10 +200,12 @@ def _workshop(out: Path) -> Iterator[Path]:
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    from ...runtime.files import sha256_file
+    from ...runtime.artifact import read_model_bytes
+    from ...runtime.files import sha256_bytes
 
-    size = path.stat().st_size
-    return {"file": str(path), "file_bytes": size, "sha256": sha256_file(path), "evidence": "file"}
+    data = read_model_bytes(path)
+    sha256 = sha256_bytes(data)
+    return {"file": str(path), "file_bytes": len(data), "sha256": sha256, "evidence": "file"}
 
 
 def _text(files: list[dict[str, Any]], receipts: list[dict[str, Any]]) -> str:

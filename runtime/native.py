@@ -1,0 +1,175 @@
+"""Exported C folders compiled here: which compiler, with which options, once for each content.
+
+    library = compile_folder(folder_bytes(path))        # a shared object in the user's cache
+
+The compiler is `$EDGEPRESS_CC` if set (a command line: "clang -fuse-ld=lld"), else the first of cc, gcc, clang that is
+there; `$EDGEPRESS_CFLAGS` replaces the options. The object is named by a hash of sources, command, compiler version
+and processor, so nothing is compiled twice and nothing stale is loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple
+
+from .c_folder import CFolder, of_bytes, read_parts
+from .errors import InputError, MissingToolError, ToolFailedError
+from .files import sha256_bytes
+
+CANDIDATES = ("cc", "gcc", "clang")
+FLAGS = ("-O3", "-march=native")
+ALWAYS = ("-std=c99", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=default")
+LIMIT_S = 300.0
+KEPT = 64
+"""Compiled objects that stay in the cache, those used last."""
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A command that compiles C; `version` is short ("gcc 12.2.0"), `identity` all it says about itself."""
+
+    command: Tuple[str, ...]
+    version: str
+    identity: str
+
+
+def find_compiler() -> Compiler:
+    """The compiler of this machine.
+
+    Raises:
+        MissingToolError: there is none, or the one asked for does not run.
+    """
+    asked = shlex.split(os.environ.get("EDGEPRESS_CC", ""))
+    if asked and shutil.which(asked[0]) is None:
+        raise MissingToolError(
+            f"the compiler {asked[0]!r} of EDGEPRESS_CC is not there", hint="correct the variable"
+        )
+    command = asked or [name for name in CANDIDATES if shutil.which(name)][:1]
+    if not command:
+        raise MissingToolError(
+            "no C compiler is installed, and exported C is compiled where it runs",
+            hint="install one (apt install gcc), or use an ONNX or TFLite file",
+        )
+    said = _run([*command, "--version"], "asking the compiler for its version")
+    number = _run([*command, "-dumpfullversion", "-dumpversion"], "asking for the number", True)
+    name = "clang" if "clang" in said else "gcc" if "Free Software" in said else command[0]
+    version = f"{name} {number.strip()}".strip()
+    return Compiler(tuple(command), version, said)
+
+
+def flags() -> Tuple[str, ...]:
+    """Options that decide how fast the code is; `$EDGEPRESS_CFLAGS` replaces the usual ones."""
+    given = os.environ.get("EDGEPRESS_CFLAGS")
+    return FLAGS if given is None else tuple(shlex.split(given))
+
+
+def compile_folder(
+    data: bytes,
+    where: str = "",
+    compiler: Optional[Compiler] = None,
+    options: Optional[Sequence[str]] = None,
+) -> Path:
+    """The shared object of a folder, from the cache or made now.
+
+    Args:
+        data: `c_folder.folder_bytes`.
+        where: the folder, for messages.
+        compiler, options: instead of `find_compiler()` and `flags()`.
+
+    Raises:
+        InputError: the sources do not compile; the compiler's first words are told.
+        MissingToolError: no compiler.
+        ToolFailedError: the compiler hangs or cannot be run.
+    """
+    compiler = compiler or find_compiler()
+    chosen = flags() if options is None else tuple(options)
+    facts = (compiler.command, compiler.identity, chosen, ALWAYS, _processor())
+    key = sha256_bytes(repr(facts).encode() + data)
+    target = cache_folder() / key[:2] / f"{key}.so"
+    if not target.exists():
+        _compile(of_bytes(data, where), data, [*compiler.command, *ALWAYS, *chosen], target, where)
+        _forget_oldest()
+    with contextlib.suppress(OSError):
+        os.utime(target)
+    return target
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/edgepress/native`, else below `~/.cache`."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "edgepress/native"
+
+
+def _compile(folder: CFolder, data: bytes, command: List[str], target: Path, where: str) -> None:
+    """Compile in a folder of its own; the object appears whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="edgepress-native-") as name:
+        root = Path(name)
+        for file, content in read_parts(data, where):
+            path = root / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        made = root / "model.so"
+        words = [*command, *(str(root / source) for source in folder.sources)]
+        try:
+            _run([*words, "-o", str(made), "-lm"], "compiling the exported model")
+        except ToolFailedError as error:
+            raise InputError(
+                error.what.replace(f"{root}/", ""),
+                where=where,
+                hint="export the model again, or try another compiler or options "
+                "(EDGEPRESS_CC, EDGEPRESS_CFLAGS)",
+            ) from error
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        shutil.copyfile(str(made), str(partial))
+        partial.replace(target)
+
+
+def _run(words: Sequence[str], doing: str, quiet: bool = False) -> str:
+    """stdout of a program; what it said on failure becomes the error (nothing if `quiet`)."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            list(words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolFailedError(f"{doing}: {words[0]} does not run: {error}") from error
+    if done.returncode and not quiet:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        errors = [line for line in said if "error" in line] or said
+        raise ToolFailedError(f"{doing}: {' | '.join(errors[:3]) or 'it failed'}")
+    return done.stdout.decode("utf-8", "replace") if not done.returncode else ""
+
+
+def _processor() -> str:
+    """What -march=native depends on."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            if line.startswith(("flags", "Features")):
+                return line
+    return f"{platform.machine()} {platform.processor()}"
+
+
+def _forget_oldest() -> None:
+    """Keep the objects used last."""
+    objects = []
+    for path in cache_folder().glob("*/*.so"):
+        with contextlib.suppress(OSError):
+            objects.append((path.stat().st_mtime, path))
+    for _, path in sorted(objects)[:-KEPT]:
+        with contextlib.suppress(OSError):
+            path.unlink()
