@@ -1,0 +1,90 @@
+"""A recipe with the binarize pass, from float training to packed files that are proven equal to the torch model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from edgepress.tools.cache import Cache
+from edgepress.tools.pipeline import RunResult, run_recipe
+from edgepress.tools.recipe import load_recipe
+from support.recipes import write
+
+RECIPE = """\
+name: bits
+model: toy_cnn
+task: toy
+passes:
+  - train: {epochs: 2, batch_size: 32}
+  - binarize: {epochs: 3, batch_size: 32, last: true, first_stage: 0.3}
+export: {formats: [onnx, tflite], precisions: [float32, weight-only]}
+verify: {samples: 8}
+evaluate: {samples: 20}
+profile: null
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]:
+    base = tmp_path_factory.mktemp("bits")
+    recipe = load_recipe(write(base, RECIPE))
+    return base / "run", run_recipe(recipe, base / "run", cache=Cache(base / "cache"))
+
+
+def _receipt(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "steps/03-binarize/receipt.json").read_text())
+    return found
+
+
+def test_the_files_are_proven_against_the_binary_torch_model(
+    finished: tuple[Path, RunResult],
+) -> None:
+    run, result = finished
+    assert result.exit_code == 0
+    names = {p.name for p in (run / "artifacts").iterdir()}
+    assert names == {
+        f"bits.{p}.{f}" for p in ("float32", "weight-only") for f in ("onnx", "tflite")
+    }
+    report = json.loads((run / "steps/05-verify/parity.json").read_text())
+    rows = [r for r in report["outputs"] if r["against"] == "torch"]
+    assert (
+        report["passed"]
+        and rows
+        and all(r["outcome"] == "pass" for r in rows if r["outcome"] != "reported")
+    )
+
+
+def test_the_onnx_file_holds_packed_functions(finished: tuple[Path, RunResult]) -> None:
+    model = onnx.load(finished[0] / "artifacts" / "bits.float32.onnx")
+    assert any(n.domain == "edgepress" for n in model.graph.node) and not model.graph.value_info
+    assert {f.domain for f in model.functions} == {"edgepress"}
+
+
+def test_the_receipt_says_what_became_binary_and_what_it_takes(
+    finished: tuple[Path, RunResult],
+) -> None:
+    receipt = _receipt(finished[0])
+    notes = {row["name"]: row["note"] for row in receipt["layers"]}
+    assert "binary" in notes.values() and "real: first layer" in notes.values()
+    shares = next(n for n in receipt["notes"] if n.startswith("stored numbers by width"))
+    assert "of 1 bit (" in shares and "of 32 bit (" in shares and "MACs are binary" in shares
+    assert receipt["after"]["packed_weight_bytes"] < receipt["before"]["packed_weight_bytes"]
+    assert not [p for p in finished[0].rglob("checkpoint*")]
+
+
+def test_the_loss_is_told_against_the_float_model(finished: tuple[Path, RunResult]) -> None:
+    rows = json.loads((finished[0] / "steps/06-evaluate/scores.json").read_text())
+    (base,) = [r for r in rows if not r["artifact"]]
+    for row in rows:
+        if row["artifact"]:
+            assert row["loss"] == pytest.approx(base["score"]["value"] - row["score"]["value"])
+
+
+def test_the_same_again(finished: tuple[Path, RunResult], tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path, RECIPE))
+    run_recipe(recipe, tmp_path / "run", cache=Cache(tmp_path / "cache"))
+    for path in (finished[0] / "artifacts").iterdir():
+        assert (tmp_path / "run" / "artifacts" / path.name).read_bytes() == path.read_bytes()
