@@ -22,13 +22,13 @@ _REPEATS = 9
 _CHILD_S = 5.0
 
 
-def loop_rate() -> Dict[str, str]:
+def loop_rate(cpu: int = 0) -> Dict[str, str]:
     """`{"loop_mhz": ...}`, or `{"loop_rate": ...}` (turns of a Python loop per ms) where the clock cannot be timed.
 
-    The best of several runs after a spin that lets the governor raise the clock.
+    The best of several runs on processor `cpu`, after a spin that lets the governor raise the clock.
     """
     code = _machine_code()
-    mhz = None if code is None else _in_child(code)
+    mhz = None if code is None else _in_child(code, cpu)
     if mhz is not None:
         return {"loop_mhz": "%.1f" % mhz}
     return {"loop_rate": "%.1f" % _python_rate()}
@@ -52,13 +52,15 @@ def _machine_code() -> Optional[bytes]:
     return None
 
 
-def _in_child(code: bytes) -> Optional[float]:
+def _in_child(code: bytes, cpu: int) -> Optional[float]:
     """MHz told by a forked child, None if it could not or died."""
     read, write = os.pipe()
     child = os.fork()
     if not child:
         with contextlib.suppress(BaseException):
             os.close(read)
+            with contextlib.suppress(OSError, AttributeError):
+                os.sched_setaffinity(0, {cpu})  # cores of one board may have different clocks
             os.write(write, struct.pack("<d", _run(code)))
         os._exit(0)
     os.close(write)

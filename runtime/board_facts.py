@@ -51,7 +51,7 @@ class Board:
 
     def health(self, cpu: int = 0) -> Dict[str, str]:
         """Clock, governor, temperature, throttling, load and swap; the clock right after a spin that raised it."""
-        found = loop_rate()
+        found = loop_rate(cpu)
         found["khz"] = self._frequency(cpu, "scaling_cur_freq")
         found.update(
             cores=str(os.cpu_count() or 0),

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import random
+import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from edgepress.tools.bench import board_stand_in
 from edgepress.tools.bench.board_stand_in import StandIn
 from edgepress.tools.bench.kill_board import trial
+from support.commands import command, environment
 
 LATEST_S = 0.2
 TIMES = 20
@@ -37,3 +43,23 @@ def test_a_trial_notices_residue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (board.temporary / "left").write_text("x")
     monkeypatch.setattr(StandIn, "residue", lambda self: [p.name for p in self.temporary.iterdir()])
     assert not trial(board, "agent", 0.0).good
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_the_command_itself_is_ended(tmp_path: Path, number: int, code: int) -> None:
+    """The whole command with the stand-in as its ssh client."""
+    board = StandIn(tmp_path, seconds=5)
+    stand_in = [sys.executable, "-S", "-E", board_stand_in.__file__, "ssh"]
+    client = shlex.join(["env", f"TMPDIR={board.temporary}", *stand_in])
+    words = ["profile", board.model, "--device", "ssh://pi", "--python", board.options.python]
+    variables = environment(EDGEPRESS_SSH=client)
+    with subprocess.Popen(
+        command(*words, "--engine", "onnxruntime"), env=variables, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert board.find("timing", 60)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == code and "Traceback" not in said
+    assert board.residue() == []

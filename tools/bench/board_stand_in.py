@@ -201,4 +201,4 @@ def _relay(pairs: list[tuple[int, int]], stop_on: int) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    sys.exit(connect(sys.argv[2]))
+    sys.exit(connect(sys.argv[-1]))  # as ssh: options, host, then the line
