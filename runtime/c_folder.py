@@ -24,7 +24,8 @@ MAGIC = b"EDGEPRESS-C\n"
 class CFolder:
     """What edgepress_c.json says. `sources` are the .c files, `files` all code; paths are relative.
 
-    `layout` names how weights are packed, `arena_bytes` is the memory between operators, `weights_bytes` the constants.
+    `layout` names how weights are packed, `arena_bytes` is the memory between operators, `weights_bytes` the constants,
+    `kernels` the functions that are called.
     """
 
     name: str
@@ -39,6 +40,7 @@ class CFolder:
     arena_lower_bound_bytes: int
     weights_bytes: int
     operators: Dict[str, int]
+    kernels: Tuple[str, ...]
     metadata: FileMetadata
 
 

@@ -10,15 +10,17 @@ and processor, so nothing is compiled twice and nothing stale is loaded.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Dict, Optional, Sequence, Set, Tuple
 
 from .c_folder import CFolder, of_bytes, read_parts
 from .errors import InputError, MissingToolError, ToolFailedError
@@ -26,10 +28,11 @@ from .files import sha256_bytes
 
 CANDIDATES = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-march=native")
-ALWAYS = ("-std=c99", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=default")
+ALWAYS = ("-std=c99", "-ffp-contract=off", "-fPIC")
 LIMIT_S = 300.0
-KEPT = 64
-"""Compiled objects that stay in the cache, those used last."""
+_INCLUDE = re.compile(rb'#include "([^"]+)"')
+KEPT = 512
+"""Linked models and objects objects that stay in the cache, those used last."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,14 @@ class Compiler:
     command: Tuple[str, ...]
     version: str
     identity: str
+
+
+@dataclass(frozen=True)
+class _Command:
+    """The compiler with all its options, and everything that decides what it makes of a source."""
+
+    words: Tuple[str, ...]
+    facts: bytes
 
 
 def find_compiler() -> Compiler:
@@ -52,17 +63,23 @@ def find_compiler() -> Compiler:
         raise MissingToolError(
             f"the compiler {asked[0]!r} of EDGEPRESS_CC is not there", hint="correct the variable"
         )
-    command = asked or [name for name in CANDIDATES if shutil.which(name)][:1]
+    command = tuple(asked or [name for name in CANDIDATES if shutil.which(name)][:1])
     if not command:
         raise MissingToolError(
             "no C compiler is installed, and exported C is compiled where it runs",
             hint="install one (apt install gcc), or use an ONNX or TFLite file",
         )
+    return _described(command, os.environ.get("PATH", ""))
+
+
+@functools.lru_cache(maxsize=16)
+def _described(command: Tuple[str, ...], path: str) -> Compiler:
+    """What a command says about itself; asked once for each search `path`."""
     said = _run([*command, "--version"], "asking the compiler for its version")
     number = _run([*command, "-dumpfullversion", "-dumpversion"], "asking for the number", True)
     name = "clang" if "clang" in said else "gcc" if "Free Software" in said else command[0]
     version = f"{name} {number.strip()}".strip()
-    return Compiler(tuple(command), version, said)
+    return Compiler(command, version, said)
 
 
 def flags() -> Tuple[str, ...]:
@@ -92,10 +109,10 @@ def compile_folder(
     compiler = compiler or find_compiler()
     chosen = flags() if options is None else tuple(options)
     facts = (compiler.command, compiler.identity, chosen, ALWAYS, _processor())
-    key = sha256_bytes(repr(facts).encode() + data)
-    target = cache_folder() / key[:2] / f"{key}.so"
+    command = _Command((*compiler.command, *ALWAYS, *chosen), repr(facts).encode())
+    target = cache_folder() / "models" / f"{sha256_bytes(command.facts + data)}.so"
     if not target.exists():
-        _compile(of_bytes(data, where), data, [*compiler.command, *ALWAYS, *chosen], target, where)
+        _compile(of_bytes(data, where), data, command, target, where)
         _forget_oldest()
     with contextlib.suppress(OSError):
         os.utime(target)
@@ -108,19 +125,27 @@ def cache_folder() -> Path:
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "edgepress/native"
 
 
-def _compile(folder: CFolder, data: bytes, command: List[str], target: Path, where: str) -> None:
-    """Compile in a folder of its own; the object appears whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+def _compile(folder: CFolder, data: bytes, command: _Command, target: Path, where: str) -> None:
+    """Objects from the cache or made now, linked in a folder of its own; the result appears whole or not at all."""
     with tempfile.TemporaryDirectory(prefix="edgepress-native-") as name:
         root = Path(name)
-        for file, content in read_parts(data, where):
+        parts = read_parts(data, where)
+        for file, content in parts:
             path = root / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        made = root / "model.so"
-        words = [*command, *(str(root / source) for source in folder.sources)]
+        headers = b"".join(content for file, content in parts if file.endswith(".h"))
+        contents = dict(parts)
         try:
-            _run([*words, "-o", str(made), "-lm"], "compiling the exported model")
+            objects = [
+                _object(
+                    root / source, contents[source] + _included(contents, source, headers), command
+                )
+                for source in folder.sources
+            ]
+            made = root / "model.so"
+            words = [*command.words, "-shared", *map(str, objects), "-o", str(made), "-lm"]
+            _run(words, "linking the exported model")
         except ToolFailedError as error:
             raise InputError(
                 error.what.replace(f"{root}/", ""),
@@ -128,9 +153,52 @@ def _compile(folder: CFolder, data: bytes, command: List[str], target: Path, whe
                 hint="export the model again, or try another compiler or options "
                 "(EDGEPRESS_CC, EDGEPRESS_CFLAGS)",
             ) from error
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
-        shutil.copyfile(str(made), str(partial))
-        partial.replace(target)
+        _put(made, target)
+
+
+def _included(contents: Dict[str, bytes], source: str, headers: bytes) -> bytes:
+    """All that a kernel's source may include: the kernels' headers; a model's source sees its own header too."""
+    if not Path(source).name.startswith("ep_"):
+        return headers
+    return b"".join(
+        contents[name]
+        for name in sorted(contents)
+        if name.endswith(".h") and Path(name).name in _closure(contents, source)
+    )
+
+
+def _closure(contents: Dict[str, bytes], source: str) -> Set[str]:
+    """Names of the headers that a source includes, directly or not."""
+    by_name = {Path(name).name: content for name, content in contents.items()}
+    found: Set[str] = set()
+    left = [Path(source).name]
+    while left:
+        for raw in _INCLUDE.findall(by_name.get(left.pop(), b"")):
+            name = raw.decode("utf-8", "replace")
+            if name in by_name and name not in found:
+                found.add(name)
+                left.append(name)
+    return found
+
+
+def _object(source: Path, seen: bytes, command: _Command) -> Path:
+    """The object of one source: kernels are the same in many models, and compiled once."""
+    target = cache_folder() / "objects" / f"{sha256_bytes(command.facts + seen)}.o"
+    if not target.exists():
+        made = source.with_suffix(".o")
+        words = [*command.words, "-c", str(source), "-o", str(made)]
+        _run(words, f"compiling {source.name}")
+        _put(made, target)
+    with contextlib.suppress(OSError):
+        os.utime(target)
+    return target
+
+
+def _put(made: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copyfile(str(made), str(partial))
+    partial.replace(target)
 
 
 def _run(words: Sequence[str], doing: str, quiet: bool = False) -> str:
@@ -165,11 +233,12 @@ def _processor() -> str:
 
 
 def _forget_oldest() -> None:
-    """Keep the objects used last."""
-    objects = []
-    for path in cache_folder().glob("*/*.so"):
-        with contextlib.suppress(OSError):
-            objects.append((path.stat().st_mtime, path))
-    for _, path in sorted(objects)[:-KEPT]:
-        with contextlib.suppress(OSError):
-            path.unlink()
+    """Keep the objects and the linked models used last."""
+    for kind in ("models/*.so", "objects/*.o"):
+        found = []
+        for path in cache_folder().glob(kind):
+            with contextlib.suppress(OSError):
+                found.append((path.stat().st_mtime, path))
+        for _, path in sorted(found)[:-KEPT]:
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -26,7 +26,10 @@ Array = NDArray[Any]
 FLOAT, INT8 = "float32", "int8"
 NATIVE, REWRITTEN, ISLAND, REFUSED, NONE = "native", "rewritten as", "float island", "refused", "-"
 
-HELPERS = ("RESHAPE", "TRANSPOSE", "SQUEEZE", "PAD", "PADV2", "QUANTIZE", "DEQUANTIZE", "SLICE")
+HELPERS = (
+    *("RESHAPE", "TRANSPOSE", "SQUEEZE", "PAD", "PADV2", "QUANTIZE", "DEQUANTIZE", "SLICE"),
+    *("copy", "fill", "rescale_s8", "quantize_s8", "dequantize_s8"),
+)
 """Operators that only bring data into the form another one takes, unless the row is about them."""
 
 FLOAT_TOLERANCE = 1e-5
@@ -185,6 +188,32 @@ def invoke_tflite(case: Prepared, engine: str) -> Cell:
     return Cell(kind, names)
 
 
+def invoke_c(case: Prepared) -> Cell:
+    """The C sources of the hub, compiled here; kernels are named without their prefix."""
+    from ..export.c import to_c
+    from ..runtime.c_folder import MANIFEST, parse
+
+    try:
+        files = to_c(case.hub, "case")
+        with tempfile.TemporaryDirectory() as folder:
+            for name, data in files.items():
+                (Path(folder) / name).write_bytes(data)
+            _compare(case, open_session(Path(folder), "native"))
+    except ParityError:
+        raise
+    except EdgepressError as error:
+        return Cell(REFUSED, reason=short(error))
+    names = tuple(name[len("ep_") :] for name in parse(files[MANIFEST]).kernels)
+    reason = next(iter(case.float_reasons.values()), "")
+    is_int8 = any(node.op_type == "QuantizeLinear" for node in case.hub.graph.node)
+    floats = tuple(name for name in names if name.endswith("_f32"))
+    if is_int8 and floats or reason:
+        return Cell(ISLAND, floats or names, reason)
+    if not names:
+        return Cell(NATIVE, ("nothing to do",))
+    return Cell(NATIVE if len(core(names)) == 1 else REWRITTEN, names)
+
+
 def core(names: tuple[str, ...]) -> tuple[str, ...]:
     """The operators that compute; the last one if there are helpers only."""
     return tuple(name for name in names if name not in HELPERS) or names[-1:]
@@ -229,9 +258,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("onnxruntime", FLOAT, invoke_onnx),
     Column("tflite-runtime", FLOAT, lambda case: invoke_tflite(case, "tflite")),
     Column("LiteRT", FLOAT, lambda case: invoke_tflite(case, "litert")),
+    Column("C", FLOAT, invoke_c),
     Column("onnxruntime", INT8, invoke_onnx),
     Column("tflite-runtime", INT8, lambda case: invoke_tflite(case, "tflite")),
     Column("LiteRT", INT8, lambda case: invoke_tflite(case, "litert")),
+    Column("C", INT8, invoke_c),
 )
 
 

@@ -68,6 +68,7 @@ def _manifest(unit: Unit, sources: list[str], code: list[str], metadata: FileMet
         "arena_lower_bound_bytes": plan.lower_bound_bytes,
         "weights_bytes": lowered.program.weights_bytes,
         "operators": lowered.operators,
+        "kernels": list(dict.fromkeys(call.function for call in lowered.program.calls)),
         "metadata": to_json(written),
     }
     return json.dumps(document, indent=1, sort_keys=True) + "\n"

@@ -202,13 +202,34 @@ def _gather(
 
 
 def gather(builder: Builder, operator: LiteOperator) -> None:
-    """Lower GATHER by constant indices."""
+    """Lower GATHER by constant indices, or by computed ones."""
     x, y = operator.inputs[0], operator.outputs[0]
     shape = builder.tensor(x).shape
     axis = int(operator.options.get("axis", 0)) % max(len(shape), 1)
+    if builder.data(operator.inputs[1]) is None:
+        _gather_computed(builder, operator, shape, axis)
+        return
     rows = builder.integers(operator, 1)
     reads, writes = builder.read(x), builder.write(y)
     _gather(builder, operator, reads, writes, shape, axis, rows, width_of(builder, y))
+
+
+def _gather_computed(
+    builder: Builder, operator: LiteOperator, shape: Sequence[int], axis: int
+) -> None:
+    x, chosen = operator.inputs
+    suffix = {"int32": "s32", "int64": "s64"}.get(builder.tensor(chosen).dtype)
+    if suffix is None:
+        raise builder.unsupported(operator, f"indices of type {builder.tensor(chosen).dtype}")
+    arguments: Fields = {
+        "outer": size_of(shape[:axis]),
+        "size": shape[axis],
+        "count": size_of(builder.tensor(chosen).shape),
+        "run": size_of(shape[axis + 1 :]) * width_of(builder, x),
+    }
+    reads, writes = [builder.read(x), builder.read(chosen)], [builder.write(operator.outputs[0])]
+    function, kind = f"ep_gather_at_{suffix}", "ep_gather_at_args"
+    builder.call(operator, function, "ep_copy.h", kind, arguments, reads, writes)
 
 
 def resize_nearest(builder: Builder, operator: LiteOperator) -> None:

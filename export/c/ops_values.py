@@ -104,11 +104,28 @@ def _float(builder: Builder, operator: LiteOperator) -> None:
 
 
 def float_binary(builder: Builder, operator: LiteOperator) -> None:
-    """Lower DIV, POW, SQUARED_DIFFERENCE, PRELU: int8 takes the detour through float."""
+    """Lower DIV, POW, SQUARED_DIFFERENCE: int8 takes the detour through float."""
     if builder.is_int8(operator):
         through_float(builder, operator, float_binary)
         return
     _float(builder, operator)
+
+
+def prelu(builder: Builder, operator: LiteOperator) -> None:
+    """Lower PRELU."""
+    x, slope, y = operator.inputs[0], operator.inputs[1], operator.outputs[0]
+    if not builder.is_int8(operator):
+        _float(builder, operator)
+        return
+    ratio = builder.scale(x) / builder.scale(y)
+    more: Fields = {
+        "zero_x": builder.zero(x),
+        "zero_slope": builder.zero(slope),
+        "scale": scale_fields(ratio),
+        "scale_below": scale_fields(builder.scale(x) * builder.scale(slope) / builder.scale(y)),
+        "zero": builder.zero(y),
+    }
+    binary(builder, operator, "ep_prelu_s8", "ep_prelu_s8.h", "ep_prelu_s8_args", more)
 
 
 def extreme(builder: Builder, operator: LiteOperator) -> None:
@@ -322,7 +339,8 @@ LOWERINGS: dict[str, Function] = {
     "ADD": add,
     "SUB": add,
     "MUL": mul,
-    **{name: float_binary for name in ("DIV", "POW", "SQUARED_DIFFERENCE", "PRELU")},
+    **{name: float_binary for name in ("DIV", "POW", "SQUARED_DIFFERENCE")},
+    "PRELU": prelu,
     "MAXIMUM": extreme,
     "MINIMUM": extreme,
     **{n: compare for n in ("GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "EQUAL")},

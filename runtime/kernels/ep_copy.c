@@ -39,3 +39,22 @@ void ep_gather(const ep_gather_args *args, const void *x, void *y)
         from += (ptrdiff_t)args->size * args->run;
     }
 }
+
+#define GATHER_AT(name, type)                                                                          \
+    void name(const ep_gather_at_args *args, const void *x, const type *indices, void *y)             \
+    {                                                                                                  \
+        const uint8_t *from = x;                                                                       \
+        uint8_t *to = y;                                                                               \
+        for (int32_t o = 0; o < args->outer; o++) {                                                    \
+            for (int32_t i = 0; i < args->count; i++) {                                                \
+                type at = indices[i] < 0 ? 0 : indices[i];                                             \
+                if (at >= args->size) at = args->size - 1;                                             \
+                memcpy(to, from + (ptrdiff_t)at * args->run, (size_t)args->run);                       \
+                to += args->run;                                                                       \
+            }                                                                                          \
+            from += (ptrdiff_t)args->size * args->run;                                                 \
+        }                                                                                              \
+    }
+
+GATHER_AT(ep_gather_at_s32, int32_t)
+GATHER_AT(ep_gather_at_s64, int64_t)

@@ -28,4 +28,12 @@ typedef struct {
 
 void ep_gather(const ep_gather_args *args, const void *x, void *y);
 
+/* The same by computed numbers; those out of range take the nearest slice. */
+typedef struct {
+    int32_t outer, size, count, run;
+} ep_gather_at_args;
+
+void ep_gather_at_s32(const ep_gather_at_args *args, const void *x, const int32_t *indices, void *y);
+void ep_gather_at_s64(const ep_gather_at_args *args, const void *x, const int64_t *indices, void *y);
+
 #endif

@@ -1,4 +1,4 @@
-"""Every file that the recipe asks for: artifacts/NAME.PRECISION.{onnx,tflite}, the same bytes for the same inputs."""
+"""All that the recipe asks for: artifacts/NAME.PRECISION.{onnx,tflite,c/}, the same bytes for the same inputs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...compress.receipt import Receipt
-from ...runtime.artifact import FileMetadata
+from ...runtime.artifact import FileMetadata, read_model_bytes
 from ...runtime.errors import InputError
-from ...runtime.files import sha256_file, write_bytes
+from ...runtime.files import sha256_bytes, sha256_file, write_bytes
 from ..recipe import recipe_values
 from ..recipe_records import Recipe
 from ..run_folder import write_json
@@ -68,7 +68,7 @@ class ExportStep(Step):
 
     def title(self) -> str:
         """One line for plans."""
-        return "write the ONNX and TFLite files"
+        return "write the exported files"
 
     def work(self, place: Workplace) -> Receipt:
         """Write every file."""
@@ -86,13 +86,12 @@ class ExportStep(Step):
             notes += [f"{precision}: {line}" for line in advice_on(precision, model, recipe)]
             notes += unrolled(loaded["float_hub"]) if precision == "int8" else []
             for fmt in sorted(recipe.export.formats):
-                path = place.shared(f"artifacts/{artifact_name(recipe.name, precision, fmt)}")
+                path = place.run / "artifacts" / artifact_name(recipe.name, precision, fmt)
                 metadata = metadata_for(model, place, precision, source)
-                data, remarks = file_bytes(model, precision, fmt, recipe, metadata)
+                remarks = write_artifact(place, path.name, model, metadata)
                 notes += [f"{path.name}: {remark}" for remark in remarks]
-                write_bytes(path, data)
-                size = path.stat().st_size
-                rows.append(Exported(path.name, precision, fmt, sha256_file(path), size))
+                data = read_model_bytes(path)
+                rows.append(Exported(path.name, precision, fmt, sha256_bytes(data), len(data)))
                 place.progress.advance()
         write_json(place.own("artifacts.json"), {"schema": "edgepress-artifacts/1", "files": rows})
         return Receipt(
@@ -119,6 +118,8 @@ def size_notes(rows: list[Exported]) -> list[str]:
     notes = []
     for row in rows:
         floats = [r for r in rows if r.format == row.format and r.precision == "float32"]
+        if row.format == "c":
+            continue  # sources are text: their bytes say nothing about the device
         if floats and row.precision != "float32":
             ratio = floats[0].file_bytes / row.file_bytes
             said = f"{ratio:.2f}x smaller" if ratio >= 1 else f"{1 / ratio:.2f}x larger"
@@ -149,6 +150,36 @@ def model_for(precision: str, loaded: Mapping[str, Any], recipe: Recipe) -> Any:
             hint="set export.precisions to [int8]",
         )
     return hub
+
+
+def write_artifact(
+    place: Workplace, name: str, model: Any, metadata: FileMetadata
+) -> tuple[str, ...]:
+    """Write one file of artifacts/, or the files of one C folder; gives remarks on what was made."""
+    precision, fmt = name.rsplit(".", 2)[1:]
+    if fmt != "c":
+        data, remarks = file_bytes(model, precision, fmt, place.recipe, metadata)
+        write_bytes(place.shared(f"artifacts/{name}"), data)
+        return remarks
+    from ...export.c import to_c
+    from ...export.onnx.binary_expand import expand
+    from ...runtime.c_folder import MANIFEST, parse
+
+    export = place.recipe.export
+    files = to_c(
+        expand(model),
+        place.recipe.name,
+        precision=precision,
+        io=export.io,
+        io_layout=export.io_layout,
+        fc_granularity=fc_granularity(place.recipe),
+        metadata=metadata,
+    )
+    for file, data in files.items():
+        write_bytes(place.shared(f"artifacts/{name}/{file}"), data)
+    made = parse(files[MANIFEST])
+    arena = f"arena {made.arena_bytes} bytes (no plan below {made.arena_lower_bound_bytes})"
+    return (f"{made.weights_bytes} bytes of constants in flash, {arena}",)
 
 
 def file_bytes(
