@@ -84,7 +84,12 @@ def rows(report: Report) -> list[str]:
 
 def _scores(scores: Sequence[Report], ending: str) -> str:
     found = [s for s in scores if s["artifact"].endswith(f".{ending}")]
-    return "<br>".join(f"{s['value']:.4g} {s['unit']} ({s['engine']})" for s in found) or "-"
+    return "<br>".join(f"{_value(s)} ({s['engine']})" for s in found) or "-"
+
+
+def _value(score: Report) -> str:
+    unit = f" {score['unit']}" if score["unit"] else f" {score['metric'].replace('_', ' ')}"
+    return f"{score['value']:.4g}{unit}"
 
 
 def _sizes(report: Report, kind: str) -> str:
