@@ -267,18 +267,17 @@ def _before_sign(graph: Graph, name: str) -> str:
         return name
     if node.op == "Where":
         return _is_sign(graph, node) or name
-    if node.op == "Pad":  # the fill is +-1, its own sign: padding may come first
-        inner = _before_sign(graph, node.input(0))
-        if inner == node.input(0):
-            return name
-        padded = graph.fresh(f"{name}_real")
-        graph.add(
-            make_node(
-                "Pad", [inner, *node.inputs[1:]], [padded], scope=node.scope, **{"mode": "constant"}
-            )
-        )
-        return padded
-    return name
+    if node.op not in ("Pad", *_CARRIES_SIGNS):
+        return name
+    # Moving and picking values commutes with their signs; a Pad's fill is +-1, its own sign.
+    inner = _before_sign(graph, node.input(0))
+    if inner == node.input(0):
+        return name
+    moved = graph.fresh(f"{name}_real")
+    copy = make_node(node.op, [inner, *node.inputs[1:]], [moved], scope=node.scope)
+    copy.attributes = dict(node.attributes)
+    graph.add(copy)
+    return moved
 
 
 # ------------------------------------------------------------------------ count

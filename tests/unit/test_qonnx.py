@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from edgepress.export.onnx import hub as hubs
 from edgepress.export.onnx.binary import shares
 from edgepress.export.onnx.binary_expand import expand
@@ -20,6 +21,7 @@ from edgepress.runtime.errors import EdgepressError, InputError
 from edgepress.runtime.session import open_session, run_real
 from onnx import TensorProto, helper, numpy_helper
 from support.data import need_data
+from torch import nn
 
 
 def _quantizer(op: str, constants: dict[str, Any], opset: int = 9, **attributes: Any) -> Any:
@@ -72,6 +74,54 @@ def test_what_is_not_understood_is_refused() -> None:
     model.graph.node[0].input[1] = "x"
     with pytest.raises(InputError, match="scale of BipolarQuant"):
         _run(model)
+
+
+def _brevitas_net() -> Any:
+    """Real stem, a binary convolution with scales per channel, a binary dense layer with one scale."""
+    import brevitas.nn as qnn
+    from brevitas.core.quant import BinaryQuant
+    from brevitas.core.scaling import ScalingImplType
+    from brevitas.inject.enum import ScalingPerOutputType, StatsOp
+    from brevitas.quant.binary import (
+        SignedBinaryActPerTensorConst,
+        SignedBinaryWeightPerTensorConst,
+    )
+
+    class PerChannel(SignedBinaryWeightPerTensorConst):  # type: ignore[misc]
+        tensor_quant = BinaryQuant
+        scaling_impl_type = ScalingImplType.STATS
+        scaling_stats_op = StatsOp.AVE
+        scaling_per_output_type = ScalingPerOutputType.CHANNEL
+
+    sign = {"act_quant": SignedBinaryActPerTensorConst}
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        qnn.QuantIdentity(**sign),
+        qnn.QuantConv2d(8, 12, 3, padding=1, bias=False, weight_quant=PerChannel),
+        nn.BatchNorm2d(12),
+        qnn.QuantIdentity(**sign),
+        nn.Flatten(),
+        qnn.QuantLinear(12 * 36, 5, bias=True, weight_quant=SignedBinaryWeightPerTensorConst),
+    )
+
+
+def test_binary_layers_of_brevitas(tmp_path: Path) -> None:
+    from brevitas.export import export_qonnx
+
+    net = _brevitas_net()
+    for _ in range(3):
+        net(torch.randn(8, 1, 6, 6))
+    x, path = torch.randn(1, 1, 6, 6), tmp_path / "net.onnx"
+    export_qonnx(net.eval(), args=x, export_path=str(path), dynamo=False, opset_version=17)
+    hub = hubs.from_onnx(path)
+    kinds = [n.op_type for n in hub.graph.node]
+    assert kinds == ["Conv", "BinaryConv", "Flatten", "BinaryGemm"]
+    with torch.no_grad():
+        expected = net(x).numpy()
+    found = _answers(compact(hub), x.numpy())
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 # ------------------------------------------------------- trained networks, 5,000 images
