@@ -4,7 +4,9 @@
     stages two and three halves the image; global mean; linear layer.
 
 Where the shape changes the shortcut takes every second pixel and pads the channels with zeros, equally in
-front and behind: it has no weights. Keys follow the usual `conv1`, `bn1`, `layer1.0.conv1`, `linear`.
+front and behind: it has no weights. `shortcuts="conv"` gives every convolution a shortcut of its own (Bi-Real
+networks, Liu et al., ECCV 2018, figure 3): the same keys and parameters, what binary networks need. Keys follow
+the usual `conv1`, `bn1`, `layer1.0.conv1`, `linear`.
 Published parameters (table 6): 0.27 M, 0.46 M, 0.66 M, 0.85 M for 20, 32, 44, 56 layers.
 
 Imports torch at the top: import this module inside functions.
@@ -15,7 +17,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...runtime.errors import UsageError
+
 WIDTHS = (16, 32, 64)
+SHORTCUTS = ("block", "conv")
 
 
 class PaddedShortcut(nn.Module):
@@ -31,10 +36,11 @@ class PaddedShortcut(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """conv3x3, BN, ReLU, conv3x3, BN, plus the shortcut, ReLU."""
+    """conv3x3, BN, ReLU, conv3x3, BN, plus the shortcut, ReLU; or a shortcut around each convolution."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int):
+    def __init__(self, inputs: int, outputs: int, stride: int, per_conv: bool = False):
         super().__init__()
+        self.per_conv = per_conv
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
@@ -44,6 +50,9 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N,inputs,H,W] -> [N,outputs,H/stride,W/stride]."""
+        if self.per_conv:
+            out = F.relu(self.bn1(self.conv1(x)) + self.shortcut(x))
+            return F.relu(self.bn2(self.conv2(out)) + out)
         out = F.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
         return F.relu(out + self.shortcut(x))
@@ -52,13 +61,18 @@ class BasicBlock(nn.Module):
 class CifarResNet(nn.Module):
     """[N,3,32,32] normalised pixels -> [N,classes] logits."""
 
-    def __init__(self, blocks: int, classes: int = 10):
+    def __init__(self, blocks: int, classes: int = 10, shortcuts: str = "block"):
         super().__init__()
+        if shortcuts not in SHORTCUTS:
+            raise UsageError(
+                f"a resnet has no shortcuts {shortcuts!r}", hint=f"it has {', '.join(SHORTCUTS)}"
+            )
+        per_conv = shortcuts == "conv"
         self.conv1 = nn.Conv2d(3, WIDTHS[0], 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])
-        self.layer1 = _stage(WIDTHS[0], WIDTHS[0], blocks, 1)
-        self.layer2 = _stage(WIDTHS[0], WIDTHS[1], blocks, 2)
-        self.layer3 = _stage(WIDTHS[1], WIDTHS[2], blocks, 2)
+        self.layer1 = _stage(WIDTHS[0], WIDTHS[0], blocks, 1, per_conv)
+        self.layer2 = _stage(WIDTHS[0], WIDTHS[1], blocks, 2, per_conv)
+        self.layer3 = _stage(WIDTHS[1], WIDTHS[2], blocks, 2, per_conv)
         self.linear = nn.Linear(WIDTHS[2], classes)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -71,26 +85,27 @@ class CifarResNet(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
-def _stage(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
-    first = BasicBlock(inputs, outputs, stride)
-    return nn.Sequential(first, *(BasicBlock(outputs, outputs, 1) for _ in range(blocks - 1)))
+def _stage(inputs: int, outputs: int, blocks: int, stride: int, per_conv: bool) -> nn.Sequential:
+    first = BasicBlock(inputs, outputs, stride, per_conv)
+    more = (BasicBlock(outputs, outputs, 1, per_conv) for _ in range(blocks - 1))
+    return nn.Sequential(first, *more)
 
 
-def resnet20(classes: int = 10) -> CifarResNet:
+def resnet20(classes: int = 10, shortcuts: str = "block") -> CifarResNet:
     """3 blocks a stage, 269,722 parameters."""
-    return CifarResNet(3, classes)
+    return CifarResNet(3, classes, shortcuts)
 
 
-def resnet32(classes: int = 10) -> CifarResNet:
+def resnet32(classes: int = 10, shortcuts: str = "block") -> CifarResNet:
     """5 blocks a stage, 464,154 parameters."""
-    return CifarResNet(5, classes)
+    return CifarResNet(5, classes, shortcuts)
 
 
-def resnet44(classes: int = 10) -> CifarResNet:
+def resnet44(classes: int = 10, shortcuts: str = "block") -> CifarResNet:
     """7 blocks a stage, 658,586 parameters."""
-    return CifarResNet(7, classes)
+    return CifarResNet(7, classes, shortcuts)
 
 
-def resnet56(classes: int = 10) -> CifarResNet:
+def resnet56(classes: int = 10, shortcuts: str = "block") -> CifarResNet:
     """9 blocks a stage, 853,018 parameters."""
-    return CifarResNet(9, classes)
+    return CifarResNet(9, classes, shortcuts)

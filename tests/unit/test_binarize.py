@@ -155,3 +155,18 @@ def test_two_stages_train_and_resume_to_the_same_weights(optimizer: str, tmp_pat
     assert layer.binary_weights
     if optimizer == "bop":
         assert set(layer.weight.detach().unique().tolist()) <= {-1.0, 1.0}
+
+
+def test_a_resnet_with_a_shortcut_per_convolution() -> None:
+    plain, more = _net("resnet20"), _net("resnet20", shortcuts="conv")
+    assert [(k, v.shape) for k, v in more.state_dict().items()] == [
+        (k, v.shape) for k, v in plain.state_dict().items()
+    ]
+    block, x = more.layer2[0], torch.randn(1, 16, 8, 8)
+    first = (block.bn1(block.conv1(x)) + block.shortcut(x)).relu()
+    assert torch.equal(block(x), (block.bn2(block.conv2(first)) + first).relu())
+    made = binarize(more, IMAGE, BinarizeConfig(activation="rprelu"))
+    assert len(binary_layers(made)) == 18
+    assert sum(isinstance(m, RPReLU) for m in made.modules()) == 18  # all but the last ReLU
+    with pytest.raises(UsageError, match="no shortcuts 'both'"):
+        zoo.build("resnet20", shortcuts="both")

@@ -71,6 +71,9 @@ def test_the_receipt_says_what_became_binary_and_what_it_takes(
     assert "binary" in notes.values() and "real: first layer" in notes.values()
     shares = next(n for n in receipt["notes"] if n.startswith("stored numbers by width"))
     assert "of 1 bit (" in shares and "of 32 bit (" in shares and "MACs are binary" in shares
+    assert any("differs from the simulation in 0 of" in n for n in receipt["notes"])
+    binary = [r["values"] for r in receipt["layers"] if r["note"] == "binary"]
+    assert all(0 <= v["positive_weights"] <= 1 and "clipped_weights" in v for v in binary)
     assert receipt["after"]["packed_weight_bytes"] < receipt["before"]["packed_weight_bytes"]
     assert not [p for p in finished[0].rglob("checkpoint*")]
 

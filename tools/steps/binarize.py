@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
     from ...compress.binarization.records import LayerChoice
     from ...compress.binarization.train import StageResult
+    from ...compress.task import Task
     from ..inputs import Inputs
+
+
+INTEGER_SAMPLES = 256
+"""The integer form is compared with the simulation on so many validation samples."""
 
 
 class BinarizeStep(Step):
@@ -54,7 +59,6 @@ class BinarizeStep(Step):
 
     def work(self, place: Workplace) -> Receipt:
         """Replace layers, train in two stages, pack."""
-        from ...compress.binarization.binarize import choices
         from ...compress.binarization.train import train_binary
         from ...compress.weights import save_weights
         from ...export.onnx import hub as hubs
@@ -82,11 +86,13 @@ class BinarizeStep(Step):
             binary=True,
         )
         hubs.save(packed, place.own("binary.onnx"))
+        rows, integer_notes = _integer_form(model, task)
         notes = (
+            *integer_notes,
             f"binary, before training: {before.value:.4g} {before.unit} on {before.split}",
             *(f"{s.name}: {line}" for s in stages for line in training_notes(s.result)),
         )
-        return self._receipt(place, packed, choices(model), notes, start)
+        return self._receipt(place, packed, rows, notes, start)
 
     def _binary(self, place: Workplace) -> torch.fx.GraphModule:
         return binary_model(self.options, place, weights_of(place))
@@ -95,7 +101,7 @@ class BinarizeStep(Step):
         self,
         place: Workplace,
         packed: Any,
-        rows: tuple[LayerChoice, ...],
+        rows: tuple[LayerRow, ...],
         notes: tuple[str, ...],
         start: float,
     ) -> Receipt:
@@ -111,7 +117,7 @@ class BinarizeStep(Step):
             score_after=after,
             before=footprint(place.taken["float_hub"]),
             after=footprint(packed),
-            layers=tuple(_layer_row(row) for row in rows),
+            layers=rows,
             notes=notes,
         )
         return dataclasses.replace(
@@ -166,10 +172,29 @@ def share_note(packed: Any) -> str:
     return f"stored numbers by width (computed): {', '.join(parts)}; {binary}"
 
 
-def _layer_row(row: LayerChoice) -> LayerRow:
+def _integer_form(model: Any, task: Task) -> tuple[tuple[LayerRow, ...], tuple[str, ...]]:
+    """Rows of all layers with their health, and what the integer form is and gives on validation inputs."""
+    from ...compress.binarization.binarize import choices
+    from ...compress.binarization.health import check_integer_form, layer_health, links_note
+    from ...compress.evaluation import as_tensors
+
+    name = "validation" if "validation" in task.loaders else "train"
+    split = task.load(name).head(INTEGER_SAMPLES)
+    folded, check = check_integer_form(model, as_tensors(task, split, slice(None)))
+    health = layer_health(model, folded)
+    rows = tuple(_layer_row(row, health.get(row.name, {})) for row in choices(model))
+    same = (
+        f"the integer form differs from the simulation in {check.different} of {check.outputs} outputs "
+        f"({task.name}/{name}, {check.samples} samples)"
+    )
+    return rows, (links_note(folded), same)
+
+
+def _layer_row(row: LayerChoice, health: dict[str, float]) -> LayerRow:
     note = "binary" if row.binary else f"real: {row.reason}"
     bits = 1.0 if row.binary else 32.0
-    return LayerRow(row.name, row.kind, {"weights": float(row.weights), "weight_bits": bits}, note)
+    values = {"weights": float(row.weights), "weight_bits": bits, **health}
+    return LayerRow(row.name, row.kind, values, note)
 
 
 def _save_history(stages: tuple[StageResult, ...], place: Workplace) -> None:
