@@ -42,6 +42,8 @@ a test runs every cell again.
 * **float island**: in an int8 file this operator computes in float32, between DEQUANTIZE and QUANTIZE.
 * **refused**: the export stops with the operator, the node, and what to do.
 
+The C column names the kernels of `runtime/kernels/` that the written sources call, without their `ep_`.
+
 A float cell agrees with onnxruntime to 1e-5 of the largest value. An int8 cell agrees with the quantized ONNX model
 in onnxruntime to the step (to a few steps where several roundings follow one another), and the quantized
 model with the float one to a few percent of the range. Operators not listed here are refused by name.
