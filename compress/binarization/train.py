@@ -80,7 +80,7 @@ def train_binary(
         )
     for layer in binary_layers(model).values():
         layer.operator.at(config.epochs - 1, config.epochs)
-    reestimate_norms(model, task, config.seed)
+    reestimate_norms(model, task, config.seed, device=config.device)
     return tuple(results)
 
 
@@ -137,7 +137,11 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, An
 
 @torch.no_grad()
 def reestimate_norms(
-    model: nn.Module, task: Task, seed: int = 0, batches: int = NORM_BATCHES
+    model: nn.Module,
+    task: Task,
+    seed: int = 0,
+    batches: int = NORM_BATCHES,
+    device: str = "cpu",
 ) -> int:
     """Batch norm statistics as the plain mean over training batches with the weights as they are now.
 
@@ -152,7 +156,8 @@ def reestimate_norms(
         return 0
     split = task.load("train")
     order = np.random.default_rng(seed).permutation(len(split))[: batches * NORM_BATCH]
-    device = next(model.parameters()).device
+    home = next(model.parameters()).device
+    model.to(device)
     with _estimating(model, norms):
         seen = 0
         for start in range(0, len(order), NORM_BATCH):
@@ -160,6 +165,7 @@ def reestimate_norms(
             if len(rows) > 1:
                 model(*(x.to(device) for x in as_tensors(task, split, np.sort(rows))))
                 seen += 1
+    model.to(home)
     return seen
 
 

@@ -7,27 +7,31 @@ The weights stay integers of one byte, and the product stays an exact sum of sig
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
-from .functions import unpack_codes, unpack_signs
+from .functions import BODIES, unpack_codes, unpack_signs
 from .graph import Graph, Node, make_node
 from .infer import infer
 from .judge import OWN_DOMAIN
 from .metadata import finish, read_metadata
 
 
-def expand(hub: Any) -> Any:
-    """A hub without functions of ours; `hub` itself if it has none."""
-    if not any(node.domain == OWN_DOMAIN for node in hub.graph.node):
+def expand(hub: Any, keep: Collection[tuple[str, str]] = ()) -> Any:
+    """A hub without packed functions, but for (domain, name) in `keep`; `hub` itself if there is nothing to do."""
+    wanted = {name for name in BODIES if (OWN_DOMAIN, name) not in keep}
+    if not any(n.domain == OWN_DOMAIN and n.op_type in wanted for n in hub.graph.node):
         return hub
     graph = Graph.read(hub)
     for node in list(graph.nodes):
-        if node.domain == OWN_DOMAIN:
+        if node.domain == OWN_DOMAIN and node.op in wanted:
             _expand(graph, node)
-    graph.functions = [f for f in graph.functions if f.domain != OWN_DOMAIN]
-    graph.domains.pop(OWN_DOMAIN, None)
+    used = {n.op for n in graph.nodes if n.domain == OWN_DOMAIN}
+    graph.functions = [f for f in graph.functions if f.domain != OWN_DOMAIN or f.name in used]
+    if not used:
+        graph.domains.pop(OWN_DOMAIN, None)
     infer(graph)
     return finish(graph, read_metadata(hub))
 

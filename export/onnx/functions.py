@@ -25,7 +25,6 @@ from .graph import OPSET, Array
 from .judge import OWN_DOMAIN
 
 FUNCTION_VERSION = 1
-BINARY = ("BinaryConv", "BinaryGemm")
 
 _UNPACK = """
   a = Constant <value_ints = [1]> ()
@@ -55,7 +54,7 @@ _SIGN = """
 _BITS = _UNPACK.format(per_byte=8, shifts="0,1,2,3,4,5,6,7", mask=1)
 _CODES = _UNPACK.format(per_byte=4, shifts="0,2,4,6", mask=3)
 
-_BODIES = {
+BODIES = {
     "BinaryConv": f"""BinaryConv <strides, pads, dilations, group>(x, w, d, q, e) => (y) {{{_BITS}{_SIGN}
   t = Mul (g, two)
   k = Sub (one, t)
@@ -82,6 +81,7 @@ _BODIES = {
   y = MatMul (x, j)
 }}""",
 }
+"""Function -> its text."""
 
 
 def function(name: str) -> Any:
@@ -89,7 +89,7 @@ def function(name: str) -> Any:
     import onnx.parser
 
     head = f'<domain: "{OWN_DOMAIN}", opset_import: ["" : {OPSET}]>\n'
-    return onnx.parser.parse_function(head + _BODIES[name])
+    return onnx.parser.parse_function(head + BODIES[name])
 
 
 def pack_signs(signs: Array) -> Array:

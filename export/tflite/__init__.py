@@ -63,15 +63,18 @@ def convert(
 ) -> Converted:
     """Convert a hub model (onnx.ModelProto; never changed). Same hub, same bytes.
 
-    Arguments and errors are those of `lower.lower`; `metadata` goes into the file as JSON, with
+    Arguments and errors are those of `lower.lower`; packed one-bit functions become built-in operators over int8
+    signs, unless `custom` says how to write them. `metadata` goes into the file as JSON, with
     the precision and the input layouts that were made. Layouts of outputs with more than two axes
     are its extra entry "output_layouts".
     """
+    from ..onnx.binary_expand import expand
     from .lower import lower
     from .write import write
 
+    kept = {(domain, name) for domain, name in custom or {}}
     lowered = lower(
-        hub,
+        expand(hub, kept),
         precision=precision,
         io=io,
         io_layout=io_layout,

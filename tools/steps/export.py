@@ -199,11 +199,10 @@ def file_bytes(
             stored = compact(stored)
         written: bytes = stored.SerializeToString(deterministic=True)
         return written, ()
-    from ...export.onnx.binary_expand import expand
     from ...export.tflite import convert
 
     made = convert(
-        expand(model),
+        model,
         precision=precision,
         io=recipe.export.io,
         io_layout=recipe.export.io_layout,
