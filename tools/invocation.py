@@ -11,7 +11,6 @@ Results go to stdout (with --json exactly one JSON document), everything else to
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,8 +130,3 @@ def common_options(function: F) -> F:
         )
         function = option(function)
     return function
-
-
-def stdout_is_terminal() -> bool:
-    """True if a person reads stdout."""
-    return bool(getattr(sys.stdout, "isatty", lambda: False)())

@@ -112,18 +112,3 @@ def step_keys(plan: tuple[PlannedStep, ...], inputs: Inputs) -> dict[str, str]:
             }
         )
     return keys
-
-
-def describe_plan(recipe: Recipe, until: str = "") -> dict[str, Any]:
-    """What a run would do, as plain values (for --dry-run); nothing is read or written."""
-    from .recipe import recipe_values
-    from .steps.export import artifact_names
-
-    plan = make_plan(recipe, until)
-    exports = any(p.step.name == "export" for p in plan)
-    return {
-        "schema": "edgepress-plan/1",
-        "recipe": recipe_values(recipe),
-        "steps": [{"folder": p.folder, "name": p.step.name, "does": p.step.title()} for p in plan],
-        "artifacts": [f"artifacts/{name}" for name in artifact_names(recipe)] if exports else [],
-    }

@@ -16,7 +16,7 @@ from edgepress.tools import plan
 from edgepress.tools.digest import OWN_SOURCE, digest, factory_sha256
 from edgepress.tools.engines import usable_engines
 from edgepress.tools.inputs import Inputs
-from edgepress.tools.plan import describe_plan, make_plan, step_keys
+from edgepress.tools.plan import make_plan, step_keys
 from edgepress.tools.recipe import recipe_yaml
 from edgepress.tools.recipe_records import ExportOptions, Recipe
 from edgepress.tools.samples import spread
@@ -212,13 +212,6 @@ def test_quantize_options_are_those_of_the_planner() -> None:
     assert theirs.pop("io") == ExportOptions().io  # stands under export
     assert {name: ours[name] for name in theirs} == theirs
     assert set(ours) - set(theirs) == {"calibration_samples", "sensitivity"}
-
-
-def test_the_plan_in_words(tmp_path: Path) -> None:
-    described = describe_plan(toy(tmp_path))
-    assert [s["folder"] for s in described["steps"]][:3] == ["01-train", "02-hub", "03-quantize"]
-    assert "artifacts/toy.int8.tflite" in described["artifacts"]
-    json.dumps(described)
 
 
 def test_spread_takes_the_first_and_equal_distances() -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 import pytest
 from edgepress.devices.layers import layer_table
-from edgepress.devices.layers_weights import is_weights_archive, weight_table
 from edgepress.runtime.errors import InputError
 from onnx import TensorProto
 from support.data import need_data
@@ -72,12 +71,10 @@ def test_qonnx_files(name: str, bits: int) -> None:
 
 def test_every_reference_file_has_a_table_or_one_clear_error() -> None:
     root = need_data("models")
-    files = sorted([*root.rglob("*.tflite"), *root.rglob("*.onnx"), *root.rglob("resnet*.npz")])
-    assert len(files) == 20
+    files = sorted([*root.rglob("*.tflite"), *root.rglob("*.onnx")])
+    assert len(files) == 18
     for path in files:
-        if path.suffix == ".npz":
-            assert is_weights_archive(path.read_bytes()) and weight_table(path)
-        elif "bad_qdim" in path.name:
+        if "bad_qdim" in path.name:
             with pytest.raises(InputError, match="quantized_dimension must be in range"):
                 layer_table(path)
         else:
@@ -171,28 +168,3 @@ def test_damaged_files_are_one_error(tmp_path: Path) -> None:
         assert caught.value.where == "here"
     with pytest.raises(InputError, match="cannot read"):
         layer_table(tmp_path / "absent.onnx")
-
-
-def test_weights_of_a_state_dict() -> None:
-    table = weight_table(need_data("models/cifar10_resnet/resnet20_cifar10.npz"))
-    by_name = {tensor.name: tensor for tensor in table}
-    assert by_name["conv1.weight"].shape == (16, 3, 3, 3)
-    assert by_name["conv1.weight"].n_bytes == 4 * 432
-    learned = [t for t in table if "running" not in t.name and "num_batches" not in t.name]
-    assert sum(t.elements for t in learned) == 269_722
-
-
-def test_weight_archives_that_are_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "objects.npz", x=np.array([{}], object))
-    np.savez(tmp_path / "whole.npz", x=np.ones(100))
-    (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:-30])
-    (tmp_path / "text.npz").write_text("no")
-    wanted = {
-        "objects": "holds Python objects",
-        "cut": "not a sound .npz",
-        "text": "not a sound .npz",
-        "absent": "cannot read",
-    }
-    for name, message in wanted.items():
-        with pytest.raises(InputError, match=message):
-            weight_table(tmp_path / f"{name}.npz")

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from ...devices.measurement import Evidence
-from ...devices.statistics import ArmSummary, ProcessSummary
 from ...devices.verdict import Verdict
 from ...runtime.codec import from_json, to_json
 from ...runtime.errors import InputError
@@ -165,15 +164,6 @@ class Results:
     def find(self, key: Key) -> Entry | None:
         """The entry of a key, None if there is none."""
         return next((entry for entry in self.entries if entry.key == key), None)
-
-
-def arm_of(entry: Entry) -> ArmSummary:
-    """The processes of an entry as the statistics take them."""
-    rows = tuple(
-        ProcessSummary(n=p.n, minimum=p.min, median=p.value(entry.statistic), p90=p.p90, mad=p.mad)
-        for p in entry.processes
-    )
-    return ArmSummary(rows, entry.location, entry.best or entry.location, entry.spread or 0.0)
 
 
 def unsound(entry: Entry) -> str:

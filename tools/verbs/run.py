@@ -78,14 +78,12 @@ def _plan(call: Invocation, recipe: Any, out: Path, options: dict[str, Any]) -> 
     from ..inputs import Inputs
     from ..plan import make_plan
     from ..recipe import recipe_values
+    from ..steps.export import artifact_names
 
     inputs = Inputs(recipe, options["data"], not options["no_user_code"])
     names = [str(value) for value in (recipe.model, recipe.weights, recipe.task) if value]
     steps = [f"{planned.folder}: {planned.step.title()}" for planned in make_plan(recipe)]
-    files = [
-        f"{recipe.name}.{p}.{f}" for f in recipe.export.formats for p in recipe.export.precisions
-    ]
-    writes = [*(out / "artifacts" / name for name in files), out / "report.html"]
+    writes = [*(out / "artifacts" / name for name in artifact_names(recipe)), out / "report.html"]
     inputs.hashes  # noqa: B018  # every input is there and readable, or this says which is not
     values = recipe_values(recipe)
     if call.json:
