@@ -93,23 +93,27 @@ def sweep(parent: Path) -> int:
     return count
 
 
-def make_folder() -> Path:
-    """A private folder below the temporary one, locked as long as this process or its janitor lives."""
+def folder_name() -> Path:
+    """A name below the temporary folder that nobody can guess; nothing is made yet."""
+    return Path(tempfile.gettempdir()) / (PREFIX + os.urandom(8).hex())
+
+
+def make_folder(folder: Path) -> None:
+    """Make the private folder, locked as long as this process lives."""
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        try:
-            lock = os.open(str(folder / LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:
-            shutil.rmtree(str(folder), ignore_errors=True)
-            raise
+        folder.mkdir(0o700)
+        lock = os.open(str(folder / LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / LOCK).exists():  # another visit's sweep may have been faster than the lock
-            return folder
+            return
         os.close(lock)
 
 
 def start_janitor(folder: Path) -> int:
-    """Fork the janitor; gives the pipe on which it is told of children ("+pid", "-pid")."""
+    """Fork the janitor of a folder that is yet to be made: no moment is left in which a kill leaves it behind.
+
+    Gives the pipe on which it is told of children ("+pid", "-pid").
+    """
     read, write = os.pipe()
     if os.fork():
         os.close(read)
@@ -126,6 +130,10 @@ def start_janitor(folder: Path) -> int:
         for block in iter(lambda: os.read(read, 4096), b""):
             text += block
         end_children(text.decode("ascii", "replace").split())
+        with contextlib.suppress(
+            OSError
+        ):  # a dying program may hold it a moment longer than the pipe
+            fcntl.flock(os.open(str(folder / LOCK), os.O_RDWR | os.O_CLOEXEC), fcntl.LOCK_EX)
         clean(folder)
     finally:
         os._exit(0)
@@ -173,11 +181,12 @@ def boot(size: int) -> int:
     """Make the folder, start the janitor, receive the zipapp of `size` bytes and run it until the visit ends."""
     try:
         sweep(Path(tempfile.gettempdir()))
-        folder = make_folder()
+        folder = folder_name()
+        janitor = start_janitor(folder)
+        make_folder(folder)
     except OSError as error:
         tell_error("cannot make a folder", error)
-        return 4
-    janitor = start_janitor(folder)
+        return 4  # the janitor removes what there is of it
     archive = folder / "agent.pyz"
     try:
         if not receive(archive, size):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from edgepress.runtime import board_boot
 from edgepress.tools.bench import board_stand_in
 from edgepress.tools.bench.board_stand_in import StandIn
 from edgepress.tools.bench.kill_board import trial
@@ -28,6 +31,28 @@ def test_twenty_kills_leave_no_result_and_no_residue(tmp_path: Path, kind: str) 
         # every fourth while the visit is still being opened
         found = trial(board, victim, source.uniform(0, LATEST_S), from_start=number % 4 == 0)
         assert found.good, found
+
+
+@pytest.mark.parametrize("call", ["mkdir", "open"])
+def test_killed_while_the_folder_is_being_made(tmp_path: Path, call: str) -> None:
+    """Right behind the call that makes the folder, or its lock: the janitor is there already."""
+    fatal = f"""
+real, me = os.{call}, os.getpid()
+def fatal(path, *rest, **more):
+    done = real(path, *rest, **more)
+    if PREFIX in str(path) and os.getpid() == me:
+        os.kill(me, signal.SIGKILL)
+    return done
+os.{call} = fatal
+boot(1000)
+"""
+    words = [sys.executable, "-c", Path(board_boot.__file__).read_text() + fatal]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(words, env=environment, stdin=subprocess.DEVNULL, check=False)
+    end = time.monotonic() + 30
+    while any(tmp_path.iterdir()) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert done.returncode == -signal.SIGKILL and list(tmp_path.iterdir()) == []
 
 
 def test_a_trial_notices_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
