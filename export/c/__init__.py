@@ -27,7 +27,7 @@ def to_c(
         hub: onnx.ModelProto with static shapes; quantized if it holds Q/DQ pairs; never changed.
         name: of the C functions and files; made a C identifier.
         precision: "auto", "float32" or "int8".
-        device: whose layout the weights are packed in: "generic".
+        device: whose layout the weights are packed in: "generic" or "x86-64".
         io, io_layout, fc_granularity: as `tflite.to_tflite` takes them.
         packaging: "plain" (CMake and Makefile), and beside these "arduino" or "zephyr".
         metadata: goes into edgepress_c.json.
@@ -39,8 +39,14 @@ def to_c(
     """
     from .folder import write_folder
     from .lower import lower
+    from .pack import layout_of
 
     lowered = lower(
-        hub, precision=precision, io=io, io_layout=io_layout, fc_granularity=fc_granularity
+        hub,
+        precision=precision,
+        io=io,
+        io_layout=io_layout,
+        fc_granularity=fc_granularity,
+        layout=layout_of(device),
     )
     return write_folder(lowered, name, device, packaging, metadata or FileMetadata())

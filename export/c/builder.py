@@ -14,6 +14,7 @@ import numpy as np
 from ...compress.quantization.requantize import quantize_multiplier
 from ...runtime.errors import UnsupportedOperatorError
 from ..tflite.ir import LiteModel, LiteOperator, LiteQuantization, LiteTensor
+from .pack import ROWS, Layout
 from .program import (
     C_TYPES,
     Array,
@@ -38,8 +39,9 @@ _BOUNDS = {
 class Builder:
     """One program in the making."""
 
-    def __init__(self, model: LiteModel):
+    def __init__(self, model: LiteModel, layout: Layout = ROWS):
         self.model = model
+        self.layout = layout
         self.program = Program()
         self._memory: dict[int, TensorRef] = {}
         self._folded: dict[int, Array] = {}  # constants computed at export

@@ -12,10 +12,8 @@ from ...runtime.artifact import TensorSpec
 from .arrange import Arrangement
 from .lower import LoweredC
 from .names import comment
+from .pack import layout_of
 from .program import C_TYPES, Array, Call, ConstantRef, Operand, Program, TensorRef
-
-LAYOUTS = {"generic": "EP_LAYOUT_ROWS"}
-"""Device -> layout of packed weights in ep_base.h."""
 
 _LINE = 112
 
@@ -119,7 +117,7 @@ def _spec_macros(prefix: str, spec: TensorSpec) -> list[str]:
 def source_text(unit: Unit) -> str:
     """NAME.c."""
     program = unit.lowered.program
-    layout = LAYOUTS[unit.device]
+    layout = layout_of(unit.device).macro
     headers = sorted({call.header for call in program.calls})
     names = constant_names(program)
     parts = [

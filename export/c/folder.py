@@ -12,10 +12,11 @@ from ...runtime.codec import to_json
 from ...runtime.errors import UsageError
 from ...runtime.specs import OUTPUT_LAYOUTS
 from .arrange import arrange
-from .emit import LAYOUTS, Unit, header_text, source_text
+from .emit import Unit, header_text, source_text
 from .kernels import needed
 from .lower import LoweredC
 from .names import identifier
+from .pack import layout_of, target_header
 from .packaging import PACKAGINGS, package
 
 
@@ -27,10 +28,7 @@ def write_folder(
     Raises:
         UsageError: an unknown device or packaging, a name without letters.
     """
-    if device not in LAYOUTS:
-        raise UsageError(
-            f"device is {device!r}", hint=f"C is packed for one of {', '.join(LAYOUTS)}"
-        )
+    layout = layout_of(device)
     if packaging not in PACKAGINGS:
         raise UsageError(
             f"packaging is {packaging!r}", hint=f"choose one of {', '.join(PACKAGINGS)}"
@@ -39,7 +37,9 @@ def write_folder(
 
     unit = Unit(identifier(name), lowered, arrange(lowered.program), device, __version__)
     code = {f"{unit.name}.c": source_text(unit), f"{unit.name}.h": header_text(unit)}
-    code.update(needed({call.header for call in lowered.program.calls}))
+    headers = {call.header for call in lowered.program.calls}
+    code.update(needed(headers, dict(layout.sources)))
+    code["ep_target.h"] = target_header(device)
     folder = "src/" if packaging == "arduino" else ""
     files = {f"{folder}{file}": text for file, text in code.items()}
     sources = sorted(file for file in files if file.endswith(".c"))
@@ -58,7 +58,7 @@ def _manifest(unit: Unit, sources: list[str], code: list[str], metadata: FileMet
         "schema": SCHEMA,
         "name": unit.name,
         "device": unit.device,
-        "layout": LAYOUTS[unit.device],
+        "layout": layout_of(unit.device).macro,
         "precision": lowered.precision,
         "sources": sources,
         "files": code,

@@ -15,6 +15,7 @@ from ..tflite.ir import LiteModel, LiteOperator
 from ..tflite.lower import Lowered
 from ..tflite.lower import lower as lower_to_tflite
 from .builder import Builder
+from .pack import ROWS, Layout
 from .program import Program, lifetimes
 
 Function = Callable[[Builder, LiteOperator], None]
@@ -59,6 +60,7 @@ def lower(
     io: str = "int8",
     io_layout: str = "nhwc",
     fc_granularity: str = "channel",
+    layout: Layout = ROWS,
 ) -> LoweredC:
     """Lower a hub model (onnx.ModelProto; never changed) to kernel calls.
 
@@ -66,6 +68,7 @@ def lower(
         hub: as `tflite.lower.lower` takes it.
         precision: "auto", "float32" or "int8".
         io, io_layout, fc_granularity: as `tflite.lower.lower` takes them.
+        layout: of packed weights.
 
     Raises:
         UnsupportedOperatorError: no kernel for an operator; node and what to do are told.
@@ -79,7 +82,7 @@ def lower(
     lowered = lower_to_tflite(
         hub, precision=precision, io=io, io_layout=io_layout, fc_granularity=fc_granularity
     )
-    program, operators = _program(lowered.model)
+    program, operators = _program(lowered.model, layout)
     return LoweredC(
         program=program,
         inputs=_specs(lowered, lowered.model.inputs, lowered.model.input_names, True),
@@ -90,9 +93,9 @@ def lower(
     )
 
 
-def _program(model: LiteModel) -> tuple[Program, dict[str, int]]:
+def _program(model: LiteModel, layout: Layout) -> tuple[Program, dict[str, int]]:
     model = replace(model, tensors=list(model.tensors))  # families add tensors of their own
-    known, builder = registry(), Builder(model)
+    known, builder = registry(), Builder(model, layout)
     operators: dict[str, int] = {}
     for index in model.inputs:
         builder.add_input(index)

@@ -12,9 +12,6 @@ from .builder import Builder, scale_arrays, scale_fields, size_of
 from .program import Array, Fields
 from .strides import broadcast_steps, dense_steps, fields_in_front
 
-ROWS = 4
-"""EP_GEMM_ROWS of the kernels."""
-
 
 def window_fields(
     builder: Builder, operator: LiteOperator, x: int, y: int, kernel: tuple[int, int]
@@ -86,10 +83,10 @@ def requantization(builder: Builder, operator: LiteOperator, channels: int) -> d
     factors = builder.scale(x) * np.asarray(weight.scale, np.float64) / builder.scale(y)
     multipliers, shifts = scale_arrays(np.broadcast_to(factors, (channels,)))
     low, high = builder.clamp_int8(operator, y)
-    name = builder.tensor(operator.inputs[1]).name
+    name, filled = builder.tensor(operator.inputs[1]).name, builder.layout.vector
     return {
-        "multiplier": builder.constant(f"{name}/multiplier", multipliers),
-        "shift": builder.constant(f"{name}/shift", shifts),
+        "multiplier": builder.constant(f"{name}/multiplier", filled(multipliers)),
+        "shift": builder.constant(f"{name}/shift", filled(shifts)),
         "zero": builder.zero(y),
         "low": low,
         "high": high,
@@ -103,13 +100,14 @@ def product(builder: Builder, operator: LiteOperator, matrix: Array) -> tuple[st
     sizes: Fields = {"depth": depth, "outputs": outputs}
     if builder.is_int8(operator):
         bias = bias_of(builder, operator, outputs, "int32").astype(np.int64)
-        bias = bias - builder.zero(operator.inputs[0]) * matrix.astype(np.int64).sum(axis=1)
+        offset = builder.zero(operator.inputs[0]) + builder.layout.offset
+        bias = bias - offset * matrix.astype(np.int64).sum(axis=1)
         if np.abs(bias).max(initial=0) >= 2**31:
             raise builder.unsupported(operator, "a bias beyond 32 bits")
         return "s8", {
             **sizes,
-            "weights": builder.constant(name, matrix),
-            "bias": builder.constant(f"{name}/bias", bias.astype(np.int32)),
+            "weights": builder.constant(name, builder.layout.matrix(matrix)),
+            "bias": builder.constant(f"{name}/bias", builder.layout.vector(bias.astype(np.int32))),
             **requantization(builder, operator, outputs),
         }
     builder.only(operator, "float32", "int8")
@@ -136,7 +134,7 @@ def conv_2d(builder: Builder, operator: LiteOperator) -> None:
     width = 4
     if suffix == "s8":
         arguments["pad_value"], width = builder.zero(x), 1
-    scratch = 0 if is_pointwise(window) else ROWS * gemm["depth"] * width
+    scratch = 0 if is_pointwise(window) else builder.layout.rows * gemm["depth"] * width
     builder.call(
         operator,
         f"ep_conv_{suffix}",

@@ -16,21 +16,29 @@
 #define EP_ALIGNED(bytes)
 #endif
 
-/* Layouts of packed weights. A model says which one its weights have; kernels of another layout refuse it. */
-#define EP_LAYOUT_ROWS 1 /* int8: [outputs][taps * channels]; float: [taps * channels][outputs] */
+/* Layouts of packed int8 weights. A model says which one its weights have; kernels of another layout refuse it.
+ * Float weights are [depth][outputs] in all of them. */
+#define EP_LAYOUT_ROWS 1       /* [outputs][depth]; inputs as they are */
+#define EP_LAYOUT_BLOCKS16X4 2 /* [outputs / 16][depth / 4][16][4], filled up with 0; inputs count from -128 */
 
-/* Variants of the inner loops, one at a time, chosen by the build. Only ep_gemm_s8.c, ep_gemm_f32.c and
- * ep_depthwise_s8.c look at it; everything else is the same everywhere. */
-#if !defined(EP_TARGET_PORTABLE)
-#define EP_TARGET_PORTABLE 1
+/* Written by the exporter: EP_LAYOUT, which is the same in all models of one program. */
+#include "ep_target.h"
+
+/* Variants of the inner loops, where the compiler's target has what they need; otherwise they are plain C. Only
+ * the int8 products and depthwise convolutions look at them, everything else is the same everywhere. */
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__)
+#define EP_TARGET_AVX512VNNI 1
 #endif
-#define EP_LAYOUT EP_LAYOUT_ROWS
 
 /* Largest number of axes of strided kernels, after neighbouring axes were merged. */
 #define EP_RANK 6
 
 /* Rows that a convolution gathers before it multiplies them. */
+#if EP_LAYOUT == EP_LAYOUT_BLOCKS16X4
+#define EP_GEMM_ROWS 8
+#else
 #define EP_GEMM_ROWS 4
+#endif
 
 /* Right shifts of negative numbers must be arithmetic. */
 typedef char ep_assert_arithmetic_shift[((-5) >> 1) == -3 ? 1 : -1];

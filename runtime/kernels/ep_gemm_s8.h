@@ -4,7 +4,8 @@
 
 #include "ep_base.h"
 
-/* y[r][n] = clamp(zero + rescale(bias[n] + sum_k x[r][k] w[n][k])); the input's zero point is in the bias. */
+/* y[r][n] = clamp(zero + rescale(bias[n] + sum_k x[r][k] w[n][k])); the input's zero point is in the bias, counted from
+ * where the layout counts inputs. Arrays of one value an output are as long as the layout fills up outputs. */
 typedef struct {
     int32_t depth;   /* K */
     int32_t outputs; /* N */
