@@ -40,6 +40,7 @@ from .parity_records import (
     Rule,
     judge,
 )
+from .parity_signs import judge_signs, takes_signs
 from .parity_tflite import TfliteValues
 
 if TYPE_CHECKING:
@@ -143,7 +144,9 @@ def _compare_outputs(
             _add(pair, right, found[subjects.index(pair.subject)])
         if progress:
             progress.advance()
-    return [row for pair, _ in pairs for row in _rows(pair, names, len(samples), limits)]
+    opened = [base.model, *(s.opened for s in subjects)]
+    signs = takes_signs([m.model for m in opened if isinstance(m, OnnxSubject)])
+    return [row for pair, _ in pairs for row in _rows(pair, names, len(samples), limits, signs)]
 
 
 def _settle(subjects: list[Subject], sample: Sample, expected: Sequence[Array]) -> None:
@@ -217,7 +220,10 @@ def _add(pair: _Pair, expected: Sequence[Array], found: Sequence[Array]) -> None
         agreement.add(a, b)
 
 
-def _rows(pair: _Pair, names: list[str], samples: int, limits: ParityLimits) -> list[OutputRow]:
+def _rows(
+    pair: _Pair, names: list[str], samples: int, limits: ParityLimits, signs: bool
+) -> list[OutputRow]:
+    """One row per output; `signs`: the network takes signs, whose bits may flip."""
     rows = []
     for name, gauge, agreement in zip(names, pair.gauges, pair.agreements, strict=True):
         distance, share = gauge.distance(), agreement.share()
@@ -225,6 +231,9 @@ def _rows(pair: _Pair, names: list[str], samples: int, limits: ParityLimits) -> 
         if rule is Rule.INT8 and distance.step is None:
             rule = Rule.FLOAT  # this output stayed float
         outcome, reason = judge(rule, distance, limits, share if rule is Rule.INT8 else None)
+        if signs and rule is Rule.FLOAT and outcome is Outcome.FAIL:
+            rule = Rule.SIGNS
+            outcome, reason = judge_signs(gauge.relatives, share, limits)
         rows.append(
             OutputRow(
                 candidate=pair.subject.label,

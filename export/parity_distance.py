@@ -26,6 +26,8 @@ class Gauge:
         self.total = self.largest = self.magnitude = self.signal = self.noise = 0.0
         self.counts = {"0": 0, "1": 0, "2": 0, "3+": 0}
         self.close = 0
+        self.relatives: list[float] = []
+        """Per sample, the largest difference over the sample's largest value."""
 
     def add(self, reference: Array, candidate: Array) -> None:
         """Take one sample in; a wrong shape or NaN counts as infinitely far."""
@@ -34,6 +36,7 @@ class Gauge:
             self.values += max(a.size, 1)
             self.largest = self.total = self.noise = math.inf
             self.counts["3+"] += max(a.size, 1)
+            self.relatives.append(math.inf)
             return
         with np.errstate(invalid="ignore"):
             apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
@@ -44,7 +47,9 @@ class Gauge:
         finite = np.where(np.isfinite(a), a, 0.0)
         self.signal += float(np.square(finite).sum())
         self.magnitude = max(self.magnitude, float(np.abs(finite).max(initial=0.0)))
-        self.largest = max(self.largest, float(apart.max(initial=0.0)))
+        largest, size = (float(v.max(initial=0.0)) for v in (apart, np.abs(finite)))
+        self.relatives.append(largest / max(size, 1e-6))
+        self.largest = max(self.largest, largest)
         if self.step:
             self._count(apart / self.step)
 

@@ -12,13 +12,15 @@ class Rule(StrEnum):
     """How a difference is judged.
 
     FLOAT and FP16: largest difference relative to the reference's largest value. INT8: steps (LSB) of the
-    output's scale, since kernels round differently. EXACT: equal. REPORTED: told, not judged (what quantization
-    itself costs is a matter of accuracy, not of parity).
+    output's scale, since kernels round differently. SIGNS: FLOAT for all but a few samples (`parity_signs`).
+    EXACT: equal. REPORTED: told, not judged (what quantization itself costs is a matter of accuracy, not of
+    parity).
     """
 
     FLOAT = "float"
     FP16 = "fp16"
     INT8 = "int8"
+    SIGNS = "signs"
     EXACT = "exact"
     REPORTED = "reported"
 
@@ -41,6 +43,7 @@ class ParityLimits:
         int8_close: share of values that must be close.
         int8_mean_steps: largest mean difference in steps.
         agreement: smallest share of samples with the same top-1.
+        signs_close: in networks of signs, smallest share of samples within float_rtol.
     """
 
     float_rtol: float = 1e-4
@@ -49,6 +52,7 @@ class ParityLimits:
     int8_close: float = 0.995
     int8_mean_steps: float = 0.6
     agreement: float = 0.99
+    signs_close: float = 0.95
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ repeatable names. Inputs are raw sensor values wherever a normalisation is given
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ import numpy as np
 
 from ... import __version__
 from ...runtime.artifact import FileMetadata, Normalisation, read_model_bytes
-from ...runtime.errors import UsageError
+from ...runtime.errors import ParityError, UsageError
 from ...runtime.files import write_bytes
 from .binary import pack_binary
-from .check import assert_same, run
+from .check import RTOL, assert_same, run
 from .fold import Affine, add_affine
 from .graph import Graph
 from .infer import infer
@@ -82,16 +82,49 @@ def from_torch(
     metadata = FileMetadata(edgepress_version=__version__, extra={"exporter": exporter})
     hub = finish(graph, metadata)
     feeds = [tensor.cpu().numpy() for tensor in inputs]
-    assert_same(
-        expected, run(hub, dict(zip(graph.inputs, feeds, strict=True))), graph.outputs, where
-    )
+    again = _Again(model, shapes) if binary else None
+    _prove(hub, feeds, expected, where, RTOL, again)
     if normalisation is not None:
         hub = with_normalisation(hub, normalisation)
         feeds[0] = _denormalised(feeds[0], normalisation)
-        found = run(hub, dict(zip(graph.inputs, feeds, strict=True)))
+        again = again and replace(again, normalisation=normalisation)
         # Raw values lose digits when the mean is large beside the deviation: ten times the tolerance.
-        assert_same(expected, found, graph.outputs, f"{where} with its normalisation", 1e-3)
+        _prove(hub, feeds, expected, f"{where} with its normalisation", 1e-3, again)
     return hub
+
+
+@dataclass(frozen=True)
+class _Again:
+    """How to make other example inputs: a bit next to its threshold may flip on one of them, not on three."""
+
+    model: Any
+    shapes: list[tuple[int, ...]]
+    normalisation: Normalisation | None = None
+
+    def pair(self, seed: int) -> tuple[list[Any], list[Any]]:
+        """(feeds of the hub, outputs of the model)."""
+        inputs = tuple(t.to(device_of(self.model)) for t in example_inputs(self.shapes, seed))
+        feeds = [tensor.cpu().numpy() for tensor in inputs]
+        if self.normalisation is not None:
+            feeds[0] = _denormalised(feeds[0], self.normalisation)
+        return feeds, run_torch(self.model, inputs)
+
+
+def _prove(
+    hub: Any, feeds: list[Any], expected: list[Any], where: str, rtol: float, again: _Again | None
+) -> None:
+    """The hub gives `expected`; with `again`, one of three examples may be the exception."""
+    names = [value.name for value in hub.graph.output]
+    inputs = [value.name for value in hub.graph.input]
+    try:
+        assert_same(expected, run(hub, dict(zip(inputs, feeds, strict=True))), names, where, rtol)
+    except ParityError:
+        if again is None:
+            raise
+        for seed in (1, 2):
+            other, right = again.pair(seed)
+            found = run(hub, dict(zip(inputs, other, strict=True)))
+            assert_same(right, found, names, where, rtol)
 
 
 def _name_ends(graph: Graph, inputs: Sequence[str] | None, outputs: Sequence[str] | None) -> None:
