@@ -21,6 +21,7 @@ from .lint_tensors import check_tensor
 from .tflite.op_versions import ENGINE_VERSIONS, ENGINES, Release, first_release, parse_release
 
 ERROR, WARNING = "error", "warning"
+_OTHER_FORMATS = {"onnx": "ONNX", "c": "a folder of C sources"}
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,11 @@ def lint(path: Path, target_runtime: str | None = None) -> tuple[Finding, ...]:
         UsageError: `target_runtime` is no version.
     """
     data = read_model_bytes(path)
-    if data[4:8] != b"TFL3" and detect_format(data, str(path)) != "tflite":
+    if data[4:8] != b"TFL3" and (form := detect_format(data, str(path))) != "tflite":
         raise InputError(
-            "lint judges TFLite files, this is ONNX",
+            f"lint judges TFLite files, this is {_OTHER_FORMATS.get(form, form)}",
             where=str(path),
-            hint="export it to TFLite first",
+            hint="export the model to TFLite and lint that file",
         )
     return lint_model(read_model(data, str(path)), target_runtime)
 

@@ -120,7 +120,7 @@ def test_an_operator_nobody_knows(tmp_path: Path) -> None:
 def test_paths_that_are_no_files(tmp_path: Path) -> None:
     missing, folder = tmp_path / "missing.onnx", tmp_path / "folder.onnx"
     folder.mkdir()
-    for path, word in ((missing, "no such file"), (folder, "directory")):
+    for path, word in ((missing, "no such file"), (folder, "a folder without edgepress_c.json")):
         refused(call("inspect", path), word, path.name)
         refused(call("profile", path), word, path.name)
     refused(call("export", missing, "--out", tmp_path / "o"), "no such file", "missing.onnx")

@@ -11,8 +11,11 @@ from edgepress.export.tflite.ir import LiteModel, LiteOperator, LiteQuantization
 from edgepress.export.tflite.write import write
 from edgepress.runtime.errors import InputError, UsageError
 from edgepress.runtime.tflite_schema import read_model
+from support import small_hub
+from support.c_models import write as write_c
 from support.data import need_data
 from support.lite_models import conv_model
+from support.run_folders import float_onnx
 
 MLPERF_INT8 = (
     "ad_fcae_int8",
@@ -200,3 +203,12 @@ def test_not_a_tflite_file(tmp_path: Path) -> None:
         lint(path)
     with pytest.raises(InputError, match="cannot read"):
         lint(tmp_path / "missing.tflite")
+
+
+def test_another_format_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(float_onnx(8))
+    with pytest.raises(InputError, match="this is ONNX"):
+        lint(path)
+    with pytest.raises(InputError, match="this is a folder of C sources"):
+        lint(write_c(small_hub.hub(), tmp_path / "net.c"))

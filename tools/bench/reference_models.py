@@ -141,6 +141,12 @@ def _sine_error(session: Session, root: Path) -> tuple[float, int]:
     return float(np.abs(np.array(found) - np.sin(points)).max()), len(points)
 
 
+def _photo_cases() -> tuple[Case, ...]:
+    names = ("mobilenet_v1_0.25_128_uint8", "mobilenet_v2_1.0_224_uint8")
+    files = [f"models/imagenet/{name}.tflite" for name in names]
+    return tuple(Case(f, "tflite", "photos right", "of 3", 3, 0, 0, _photo_hits) for f in files)
+
+
 def cases() -> tuple[Case, ...]:
     """Every file whose figure and data are at hand."""
     images, words = _accuracy(_cifar), _accuracy(_keywords)
@@ -191,19 +197,7 @@ def cases() -> tuple[Case, ...]:
             0.0085,  # one step of the output
             _sine_error,
         ),
-        *(
-            Case(
-                f"models/imagenet/{name}.tflite",
-                "tflite",
-                "photos right",
-                "of 3",
-                3,
-                0,
-                0,
-                _photo_hits,
-            )
-            for name in ("mobilenet_v1_0.25_128_uint8", "mobilenet_v2_1.0_224_uint8")
-        ),
+        *_photo_cases(),
     )
 
 

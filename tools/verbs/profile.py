@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--engine",
     "engines",
     multiple=True,
-    help="onnxruntime, tflite, litert; for microcontrollers tflm, vela; all the device has if left out.",
+    help="onnxruntime, tflite, litert, native (C); microcontrollers: tflm, vela. All that fit if left out.",
 )
 @threads_option
 @click.option(
