@@ -155,14 +155,11 @@ def depthwise_conv_2d(builder: Builder, operator: LiteOperator) -> None:
     channels = weights.shape[3]
     window = window_fields(builder, operator, x, y, (weights.shape[1], weights.shape[2]))
     name = builder.tensor(operator.inputs[1]).name
-    arguments: Fields = {
-        "window": window,
-        "multiples": channels // window["channels"],
-        "weights": builder.constant(name, weights),
-    }
+    arguments: Fields = {"window": window, "multiples": channels // window["channels"]}
     if builder.is_int8(operator):
         suffix = "s8"
-        bias = bias_of(builder, operator, channels, "int32")
+        packed, bias = _depthwise_int8(builder, operator, weights.reshape(-1, channels))
+        arguments["weights"] = builder.constant(name, packed)
         arguments["bias"] = builder.constant(f"{name}/bias", bias)
         arguments.update(requantization(builder, operator, channels))
         arguments["in_zero"] = builder.zero(x)
@@ -170,6 +167,7 @@ def depthwise_conv_2d(builder: Builder, operator: LiteOperator) -> None:
         builder.only(operator, "float32", "int8")
         suffix = "f32"
         bias = bias_of(builder, operator, channels, "float32")
+        arguments["weights"] = builder.constant(name, weights)
         arguments["bias"] = builder.constant(f"{name}/bias", bias)
         arguments["low"], arguments["high"] = builder.clamp_float(operator)
     function = f"ep_depthwise_{suffix}"
@@ -182,6 +180,19 @@ def depthwise_conv_2d(builder: Builder, operator: LiteOperator) -> None:
         [builder.read(x)],
         [builder.write(y)],
     )
+
+
+def _depthwise_int8(builder: Builder, operator: LiteOperator, taps: Array) -> tuple[Array, Array]:
+    """(weights, bias) as the layout's kernel reads them; `taps` is [taps, channels]."""
+    bias = bias_of(builder, operator, taps.shape[1], "int32")
+    layout = builder.layout
+    if not layout.offset:
+        return taps, bias
+    offset = builder.zero(operator.inputs[0]) + layout.offset
+    folded = bias.astype(np.int64) - offset * taps.astype(np.int64).sum(axis=0)
+    if np.abs(folded).max(initial=0) >= 2**31:
+        raise builder.unsupported(operator, "a bias beyond 32 bits")
+    return layout.matrix(taps.T), layout.vector(folded.astype(np.int32))
 
 
 def fully_connected(builder: Builder, operator: LiteOperator) -> None:

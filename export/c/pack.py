@@ -56,7 +56,10 @@ BLOCKS = Layout(
     outputs=16,
     depth=4,
     offset=128,
-    sources=(("ep_gemm_s8.c", "ep_gemm_s8_blocks.c"),),
+    sources=(
+        ("ep_gemm_s8.c", "ep_gemm_s8_blocks.c"),
+        ("ep_depthwise_s8.c", "ep_depthwise_s8_blocks.c"),
+    ),
 )
 
 DEVICES: dict[str, Layout] = {"generic": ROWS, "x86-64": BLOCKS}

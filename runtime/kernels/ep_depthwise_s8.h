@@ -7,8 +7,8 @@
 typedef struct {
     ep_window window;
     int32_t multiples;     /* outputs of each channel */
-    const int8_t *weights; /* [taps][channels * multiples] */
-    const int32_t *bias;   /* as the model has it: the zero point is taken off each input */
+    const int8_t *weights; /* [taps][channels * multiples], or in the blocks of the layout */
+    const int32_t *bias;   /* EP_LAYOUT_ROWS: as the model has it, the zero point is taken off each input */
     const int32_t *multiplier;
     const int32_t *shift;
     int32_t in_zero, zero, low, high;
