@@ -12,12 +12,12 @@ Older versions print no median; the mean stands in and is said to. A program of 
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass
 
 from ..runtime.errors import InputError
+from .answers import last_document
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,10 @@ def parse_benchmark(text: str, where: str) -> BenchmarkRun:
 
 
 def _own(text: str) -> BenchmarkRun | None:
-    lines = [line for line in text.splitlines() if line.startswith("{")]
+    told = last_document(text)
+    if told is None or "samples_ms" not in told:
+        return None
     try:
-        told = json.loads(lines[-1]) if lines else None
-        if not isinstance(told, dict) or "samples_ms" not in told:
-            return None
         first, load, peak = (
             None if told.get(key) is None else float(told[key])
             for key in ("first_invoke_ms", "load_ms", "peak_rss_bytes")

@@ -24,6 +24,7 @@ from ..runtime.files import sha256_bytes
 from ..runtime.layer_times import LayerTimes
 from ..runtime.time_file import ProcessTiming
 from ..runtime.timing import TimingPlan
+from .answers import last_document
 from .board_options import BoardOptions
 from .remote import Remote
 from .remote_errors import told_error
@@ -152,15 +153,11 @@ class BoardVisit:
         return self._document(answer, where)
 
     def _document(self, answer: dict[str, Any], where: str) -> dict[str, Any]:
-        lines = [line for line in answer["stdout"].splitlines() if line.startswith("{")]
-        try:
-            told = json.loads(lines[-1]) if lines else None
-        except ValueError:
-            told = None
-        if isinstance(told, dict) and "error" in told:
+        told = last_document(answer["stdout"])
+        if told is not None and "error" in told:
             raise told_error(told["error"], self.address)
         said = answer["stderr"].strip().splitlines()[-3:]
-        if answer["code"] or not isinstance(told, dict):
+        if answer["code"] or told is None:
             raise self._failed(answer["code"], " / ".join(said)[-400:], where)
         return told
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..runtime import errors
 from ..runtime.errors import EdgepressError, EngineCrashedError, ToolFailedError
+from .answers import error_of, last_document
 from .child_process import run_child
 from .qemu import Emulator
 
@@ -68,9 +67,9 @@ def run_guest(
         )
     if code < 0:
         raise _crash(-code, arguments, where)
-    told = _last_document(ended.out)
+    told = last_document(ended.out)
     if told is not None and "error" in told:
-        raise _told(told["error"])
+        raise error_of(told["error"], EdgepressError)
     if code != 0 or told is None:
         raise ToolFailedError(f"the guest ended with code {code}: {ended.last_words}", where=where)
     return told
@@ -116,25 +115,3 @@ def _crash(number: int, arguments: list[str], where: str) -> EngineCrashedError:
         (b for a, b in zip(arguments, arguments[1:], strict=False) if a == "--engine"), "the guest"
     )
     return EngineCrashedError(f"{engine} {meaning[0]} ({name})", where=where, hint=meaning[1])
-
-
-def _last_document(out: str) -> dict[str, Any] | None:
-    for line in reversed(out.splitlines()):
-        if line.startswith("{"):
-            try:
-                found = json.loads(line)
-            except ValueError:
-                return None
-            return found if isinstance(found, dict) else None
-    return None
-
-
-def _told(error: dict[str, Any]) -> EdgepressError:
-    """The on-board program's error, as the class it had there."""
-    kind = getattr(errors, str(error.get("class")), None)
-    known = isinstance(kind, type) and issubclass(kind, EdgepressError)
-    made = kind if known and kind is not None else EdgepressError
-    raised = made(str(error.get("what")), where=error.get("where"), hint=error.get("hint"))
-    if not isinstance(raised, EdgepressError):
-        raise TypeError(f"{made} is no error of ours")
-    return raised

@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-from ..runtime import errors
 from ..runtime.codec import from_json, to_json
 from ..runtime.errors import EdgepressError, EngineCrashedError, InputError
 from ..runtime.time_file import ProcessTiming
 from ..runtime.timing import TimingPlan
+from .answers import error_of, last_document
 
 MODULE = "edgepress.runtime.time_file"
 TIMEOUT_S = 600.0
@@ -77,14 +76,9 @@ def _killed(number: int, path: Path) -> EngineCrashedError:
 
 
 def _read(text: str, done: subprocess.CompletedProcess[bytes], path: Path) -> ProcessTiming:
-    """The last line of stdout is the document; engines may have printed before it."""
-    lines = [line for line in text.splitlines() if line.startswith("{")]
-    try:
-        document = json.loads(lines[-1]) if lines else None
-    except ValueError:
-        document = None
-    if isinstance(document, dict) and "error" in document:
-        raise _told(document["error"])
+    document = last_document(text)
+    if document is not None and "error" in document:
+        raise error_of(document["error"], InputError)
     if done.returncode or document is None:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise EdgepressError(
@@ -92,11 +86,3 @@ def _read(text: str, done: subprocess.CompletedProcess[bytes], path: Path) -> Pr
             where=str(path),
         )
     return from_json(ProcessTiming, document)
-
-
-def _told(error: dict[str, Any]) -> EdgepressError:
-    """The process's error, with its class where we know it."""
-    kind = getattr(errors, str(error.get("class")), InputError)
-    if not (isinstance(kind, type) and issubclass(kind, EdgepressError)):
-        kind = InputError
-    return kind(str(error.get("what")), where=error.get("where"), hint=error.get("hint"))

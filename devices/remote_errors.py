@@ -7,8 +7,8 @@ import os
 import threading
 from typing import Any
 
-from ..runtime import errors
-from ..runtime.errors import DeviceDiskFull, DeviceError, EdgepressError
+from ..runtime.errors import DeviceDiskFull, DeviceError, EdgepressError, LocalDiskFullError
+from .answers import error_class
 
 
 class Tail:
@@ -34,11 +34,8 @@ class Tail:
 
 def told_error(told: dict[str, Any], address: str) -> EdgepressError:
     """An error of the on-board program, as its class; the board's full disk is the device's, not ours."""
-    kind: Any = getattr(errors, str(told.get("class")), DeviceError)
-    if not (isinstance(kind, type) and issubclass(kind, EdgepressError)):
-        kind = DeviceError
-    if kind is errors.LocalDiskFullError:
+    kind = error_class(told, DeviceError)
+    if kind is LocalDiskFullError:
         kind = DeviceDiskFull
     place = f"{address}: {told['where']}" if told.get("where") else address
-    error: EdgepressError = kind(str(told.get("what")), where=place, hint=told.get("hint"))
-    return error
+    return kind(str(told.get("what")), where=place, hint=told.get("hint"))
