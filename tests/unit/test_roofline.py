@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 from edgepress.devices.calibration_data import calibration_sets
-from edgepress.devices.cost_table import Cost, CostKey, CostTable
-from edgepress.devices.measurement import Evidence
 from edgepress.devices.operator_features import MAC_CLASSES, OperatorFeatures
 from edgepress.devices.profile import load_profile
 from edgepress.devices.roofline import floor, instruction_floor_ms
-from edgepress.runtime.errors import InputError, UsageError
 
 
 def operator(kind: str, macs: int, weights: int = 0, values: int = 0) -> OperatorFeatures:
@@ -74,25 +71,3 @@ def test_nothing_published_is_faster_than_its_floor(name: str) -> None:
 def test_instructions_give_a_floor() -> None:
     assert instruction_floor_ms(1_510_392, load_profile("pi5")) == pytest.approx(0.157, abs=0.001)
     assert instruction_floor_ms(1.0, load_profile("stm32l4r5")) is None
-
-
-KEY = CostKey("pointwise", (1, 8, 8, 16), "int8", "pi4", "litert")
-
-
-def test_costs_add_up_only_if_they_are_of_one_kind() -> None:
-    other = CostKey("dense", (1, 10), "int8", "pi4", "litert")
-    table = CostTable({KEY: Cost(2.0, "ms", Evidence.MEASURED)})
-    assert table.total([KEY, KEY]) == Cost(4.0, "ms", Evidence.MEASURED)
-    assert table.total([KEY, other]) is None
-    mixed = table.with_costs({other: Cost(1.0, "ms", Evidence.ESTIMATED)})
-    with pytest.raises(UsageError, match="do not add up"):
-        mixed.total([KEY, other])
-    assert len(table) == 1 and table.get(other) is None
-
-
-def test_a_cost_is_not_told_twice() -> None:
-    table = CostTable({KEY: Cost(2.0, "ms", Evidence.MEASURED)})
-    with pytest.raises(UsageError, match="two costs"):
-        table.with_costs({KEY: Cost(3.0, "ms", Evidence.MEASURED)})
-    with pytest.raises(InputError):
-        Cost(float("nan"), "ms", Evidence.MEASURED)
