@@ -75,6 +75,7 @@ def test_linux_boards_can_be_emulated_with_a_core_that_fits(name: str) -> None:
         emulation is not None and emulation.cpuinfo is not None and emulation.user_cpu is not None
     )
     assert isa is not None
+    assert emulation.cpuinfo.min_khz.high <= emulation.cpuinfo.max_khz.low
     features = emulation.cpuinfo.features.value
     assert isinstance(features, tuple) and isinstance(isa.value, tuple)
     assert (
