@@ -127,6 +127,7 @@ def test_norms_are_estimated_on_the_final_weights() -> None:
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     for norm in norms:
         norm.running_mean.fill_(99.0)
+        norm.num_batches_tracked.fill_(1000)  # as after a training
     modes = [m.training for m in model.modules()]
     assert reestimate_norms(model, task, batches=2) == 2
     assert [m.training for m in model.modules()] == modes and norms[0].momentum == 0.1
