@@ -35,9 +35,13 @@ PACKAGES = (
 
 OWN_SOURCE = (
     *("runtime", "devices", "compress", "export", "tools/steps"),
-    *("tools/inputs.py", "tools/samples.py", "tools/plan.py", "tools/scoring.py"),
+    *("tools/inputs.py", "tools/input_form.py", "tools/samples.py", "tools/plan.py"),
+    *("tools/scoring.py", "tools/engines.py"),
 )
 """Folders and files of ours whose code decides what a step computes."""
+
+SOURCE_SUFFIXES = (".py", ".c", ".h", ".yaml")
+"""C sources become part of exported folders; YAML holds what is known of devices."""
 
 LARGEST_SOURCE_COUNT = 2000
 
@@ -68,10 +72,17 @@ def own_source_sha256() -> str:
     root = Path(__file__).resolve().parent.parent
     total = hashlib.sha256()
     for part in OWN_SOURCE:
-        for path in sorted((root / part).rglob("*.py")) or [root / part]:
+        for path in source_files(root / part):
             total.update(f"{path.relative_to(root)}\0".encode())
             total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
+
+
+def source_files(part: Path) -> list[Path]:
+    """The source files of a folder, sorted, or the file itself."""
+    if part.is_file():
+        return [part]
+    return sorted(path for path in part.rglob("*") if path.suffix in SOURCE_SUFFIXES)
 
 
 def file_sha256(path: Path, what: str) -> str:

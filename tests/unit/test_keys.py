@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 from pathlib import Path
@@ -13,7 +14,7 @@ from edgepress.compress.passes import PASSES, QuantizeOptions
 from edgepress.compress.quantization.plan import PtqConfig
 from edgepress.runtime.errors import InputError, UsageError
 from edgepress.tools import plan
-from edgepress.tools.digest import OWN_SOURCE, digest, factory_sha256
+from edgepress.tools.digest import OWN_SOURCE, digest, factory_sha256, source_files
 from edgepress.tools.engines import usable_engines
 from edgepress.tools.inputs import Inputs
 from edgepress.tools.plan import make_plan, step_keys
@@ -149,6 +150,37 @@ def test_our_own_code_is_that_of_every_room_and_of_the_steps(tmp_path: Path) -> 
     for part in OWN_SOURCE:
         assert (root / part).exists(), part
     assert {p.parent.name for p in root.glob("*/__init__.py")} - {"tests"} <= {*OWN_SOURCE, "tools"}
+
+
+def test_our_own_code_is_all_that_the_steps_import() -> None:
+    """What else they import reads recipes and keeps records; its results are in the keys already."""
+    tools = Path(plan.__file__).parent
+    known = {path for part in OWN_SOURCE for path in source_files(tools.parent / part)}
+    waiting, needed = sorted((tools / "steps").glob("*.py")), set()
+    while waiting:
+        path = waiting.pop()
+        if path not in needed:
+            needed.add(path)
+            waiting += [other for other in imported(path) if other.parent == tools]
+    others = {path.stem for path in needed - known}
+    records = {name for name in others if name.partition("_")[0] == "recipe"}
+    assert others - records == {"digest", "manifest", "run_folder"}
+
+
+def imported(path: Path) -> list[Path]:
+    """Files of the modules that a file imports relatively, wherever in it."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            found += [base.with_suffix(".py"), *(base / f"{a.name}.py" for a in node.names)]
+    return [file for file in found if file.is_file()]
+
+
+def test_kernels_in_c_are_our_own_code() -> None:
+    root = Path(plan.__file__).parent.parent
+    suffixes = {path.suffix for part in OWN_SOURCE for path in source_files(root / part)}
+    assert suffixes >= {".py", ".c", ".h"}
 
 
 def test_the_keys_change_with_every_byte_of_an_input(tmp_path: Path) -> None:
