@@ -14,48 +14,16 @@ Imports torch at the top: import this module inside functions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from ...runtime.errors import InputError
-from .catalogue import OPERATORS
-from .layers import BinaryConv, BinaryLayer
-from .thresholds import Array, NoThreshold, Staircase, probe
-
-POOLS = (nn.MaxPool1d, nn.MaxPool2d)
-CHANNELWISE = (
-    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.Hardtanh, nn.Identity, nn.Dropout, nn.Dropout1d),
-    *(nn.Dropout2d, nn.ReLU, nn.ReLU6, nn.PReLU, nn.LeakyReLU),
-)
-RESHAPES = frozenset({"flatten", "reshape", "view", "squeeze", "unsqueeze"})
-
-
-@dataclass(frozen=True)
-class Link:
-    """A binary layer's way to the next one. `staircase` None: its output stays real, for `reason`.
-
-    `pools` has one array [channels] per max pool on the way: 1 where it is an OR of bits, -1 where it is an AND.
-    """
-
-    layer: str
-    to: str = ""
-    staircase: Staircase | None = None
-    pools: tuple[Array, ...] = ()
-    reason: str = ""
-
-
-@dataclass
-class _Path:
-    """Nodes from a binary layer to the next, in order, and the layer they lead to."""
-
-    nodes: list[fx.Node] = field(default_factory=list)
-    end: fx.Node | None = None
-    reason: str = ""
+from .fold_links import Link, Path, call_node, follow, is_pool, is_reshape, layer_of, make_link
+from .layers import BinaryConv
 
 
 def fold(model: fx.GraphModule) -> Folded:
@@ -64,15 +32,15 @@ def fold(model: fx.GraphModule) -> Folded:
     Raises:
         InputError: the model has no binary layers, or its weights are not binary yet (first training stage).
     """
-    layers = [n for n in model.graph.nodes if _layer(model, n) is not None]
+    layers = [n for n in model.graph.nodes if layer_of(model, n) is not None]
     if not layers:
         raise InputError("the model has no binary layers", hint="binarize it first")
     links: dict[fx.Node, Link] = {}
-    paths: dict[fx.Node, _Path] = {}
+    paths: dict[fx.Node, Path] = {}
     with torch.no_grad():
         for node in layers:
-            path = _follow(model, node)
-            link = _link(model, node, path)
+            path = follow(model, node)
+            link = make_link(model, node, path)
             links[node] = link
             if link.staircase is not None:
                 paths[node] = path
@@ -83,7 +51,7 @@ class Folded(fx.Interpreter):
     """Runs a binarized model with thresholds where they can be; call it like the model (batch first)."""
 
     def __init__(
-        self, model: fx.GraphModule, links: dict[fx.Node, Link], paths: dict[fx.Node, _Path]
+        self, model: fx.GraphModule, links: dict[fx.Node, Link], paths: dict[fx.Node, Path]
     ):
         super().__init__(model)
         self.links = tuple(links.values())
@@ -114,7 +82,7 @@ class Folded(fx.Interpreter):
         """Nodes of a link are part of its thresholds."""
         if n in self._skipped:
             return None
-        layer = _layer(self.module, n)
+        layer = layer_of(self.module, n)
         if layer is None:
             return super().run_node(n)
         x = self.env[n.args[0]]
@@ -142,160 +110,14 @@ def _to_bits(model: Any, sums: Tensor, link: Link, nodes: list[fx.Node], axis: i
     bits = torch.from_numpy(link.staircase.apply(integers, axis).astype(np.float32))
     pools = iter(link.pools)
     for node in nodes:
-        if _is_pool(model, node):
+        if is_pool(model, node):
             shape = [1] * bits.dim()
             shape[axis] = -1
             turn = torch.from_numpy(next(pools).astype(np.float32)).reshape(shape)
-            bits = _call(model, node, bits * turn) * turn
-        elif _is_reshape(model, node):
-            bits = _call(model, node, bits)
+            bits = call_node(model, node, bits * turn) * turn
+        elif is_reshape(model, node):
+            bits = call_node(model, node, bits)
     return bits
-
-
-# -------------------------------------------------------------------- structure
-
-
-def _layer(model: Any, node: fx.Node) -> BinaryLayer | None:
-    if node.op != "call_module":
-        return None
-    module = model.get_submodule(str(node.target))
-    return module if isinstance(module, BinaryLayer) else None
-
-
-def _is_pool(model: Any, node: fx.Node) -> bool:
-    return node.op == "call_module" and isinstance(model.get_submodule(str(node.target)), POOLS)
-
-
-def _is_reshape(model: Any, node: fx.Node) -> bool:
-    if node.op == "call_module":
-        return isinstance(model.get_submodule(str(node.target)), nn.Flatten)
-    name = getattr(node.target, "__name__", str(node.target))
-    return name in RESHAPES and len(node.all_input_nodes) == 1
-
-
-def _is_nothing(model: Any, node: fx.Node) -> bool:
-    """Dropout and identities, which do nothing outside training."""
-    kinds = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
-    return node.op == "call_module" and isinstance(model.get_submodule(str(node.target)), kinds)
-
-
-def _is_channelwise(model: Any, node: fx.Node) -> bool:
-    from .layers import RPReLU
-
-    if node.op != "call_module":
-        return False
-    return isinstance(model.get_submodule(str(node.target)), (*CHANNELWISE, RPReLU))
-
-
-def _follow(model: fx.GraphModule, start: fx.Node) -> _Path:
-    """The only way from a binary layer to the next, or why there is none."""
-    path, node, reshaped = _Path(), start, False
-    while True:
-        if len(node.users) != 1:
-            what = "has no reader" if not node.users else "is read in several places (a shortcut)"
-            return _Path(reason=f"{node.name} {what}: it needs real values")
-        node = next(iter(node.users))
-        if _layer(model, node) is not None:
-            path.end = node
-            return path
-        if _is_reshape(model, node):
-            reshaped = True
-        elif not (_is_pool(model, node) or _is_channelwise(model, node)):
-            return _Path(reason=f"{node.name} needs real values")
-        elif reshaped and not _is_nothing(model, node):
-            return _Path(reason=f"{node.name} stands behind a reshape that moves its channels")
-        path.nodes.append(node)
-
-
-def _link(model: fx.GraphModule, node: fx.Node, path: _Path) -> Link:
-    name = str(node.target)
-    layer = _layer(model, node)
-    assert layer is not None
-    if not layer.binary_weights:
-        raise InputError(
-            "the weights are not binary yet", where=name, hint="train the second stage first"
-        )
-    deploys = OPERATORS[layer.operator_name].deploys
-    if path.end is None or deploys != "packed":
-        reason = path.reason or f"operator {layer.operator_name} needs: {deploys}"
-        return Link(name, reason=reason)
-    following = _layer(model, path.end)
-    assert following is not None
-    if OPERATORS[following.operator_name].deploys != "packed":
-        return Link(name, reason=f"{path.end.target} takes no signs: {following.operator_name}")
-    # A border of 0 leaves taps out: its sums lie inside the same range.
-    reach = layer.shape.taps
-    try:
-        levels, pooled = _levels(model, layer, path, reach)
-        staircase = probe(levels, reach)
-        pools = tuple(_pool_rule(values, levels) for values in pooled)
-    except NoThreshold as error:
-        return Link(name, reason=str(error))
-    return Link(name, str(path.end.target), staircase, pools)
-
-
-def _pool_rule(values: Array, levels: Array) -> Array:
-    """[channels] 1 for OR, -1 for AND: whether the level rises or falls with the value that is pooled."""
-    order = np.argsort(values, axis=0, kind="stable")
-    steps = np.diff(np.take_along_axis(levels, order, axis=0).astype(np.int64), axis=0)
-    rises, falls = (steps > 0).any(0), (steps < 0).any(0)
-    if (rises & falls).any():
-        raise NoThreshold("its bit rises and falls with the value that is pooled")
-    return np.where(falls, -1, 1).astype(np.int8)
-
-
-def _levels(
-    model: fx.GraphModule, layer: BinaryLayer, path: _Path, reach: int
-) -> tuple[Array, list[Array]]:
-    """For every sum of [-reach, reach] and every channel, [sums, channels]: signs that the next layer would take.
-
-    And the values that enter each max pool on the way.
-    """
-    spatial = len(layer.shape.kernel)
-    lattice = torch.arange(-reach, reach + 1, dtype=torch.float32)
-    z = lattice.reshape(-1, 1, *(1,) * spatial).expand(-1, layer.shape.outputs, *(1,) * spatial)
-    modes = [(m, m.training) for m in model.modules()]
-    model.eval()
-    try:
-        _, scale = layer.operator.weight(layer.weight)
-        z = layer.finish(z.contiguous(), scale, z)
-        pooled = []
-        for node in path.nodes:
-            if _is_pool(model, node):
-                pooled.append(z.reshape(len(lattice), -1).numpy())
-            elif _is_channelwise(model, node):
-                z = _call(model, node, z)
-        assert path.end is not None
-        following = _layer(model, path.end)
-        assert following is not None
-        bits = _next_signs(following, z, layer.shape.outputs)
-    finally:
-        for module, training in modes:
-            module.training = training
-    return bits.reshape(len(lattice), -1).numpy().astype(np.int8), pooled
-
-
-def _next_signs(following: BinaryLayer, z: Tensor, channels: int) -> Tensor:
-    """Signs of the next layer's own input rule, channel by channel (a threshold per flattened input repeats)."""
-    if following.shape.inputs == channels:
-        shaped = z.reshape(len(z), channels, *(1,) * len(following.shape.kernel))
-        return following.operator.input(shaped)
-    threshold = getattr(getattr(following.operator, "rsign", None), "threshold", None)
-    if threshold is not None and threshold.numel() and bool((threshold != 0).any()):
-        raise NoThreshold("the next layer has a threshold per position behind a flatten")
-    plain = torch.where(z < 0, -1.0, 1.0)
-    return plain.reshape(len(z), channels)
-
-
-def _call(model: Any, node: fx.Node, value: Tensor) -> Tensor:
-    """`node` on `value` in place of its first input."""
-    args = (value, *node.args[1:])
-    if node.op == "call_module":
-        return model.get_submodule(str(node.target))(*args, **node.kwargs)
-    if node.op == "call_method":
-        return getattr(value, str(node.target))(*args[1:], **node.kwargs)
-    target: Any = node.target
-    return target(*args, **node.kwargs)
 
 
 def border_correction(layer: BinaryConv, positions: tuple[int, ...]) -> Any:
