@@ -62,6 +62,29 @@ def test_exact_metrics_are_the_default(tmp_path: Path) -> None:
     assert config.gates[1].budget.of("instructions") == Limit("instructions", max_regression=0.005)
 
 
+@pytest.mark.parametrize(
+    ("gate", "more"),
+    [
+        ("{model: a.tflite, device: stm32l4r5}", {"arena_bytes"}),
+        ("{model: a.tflite, device: ensemble-e3}", {"arena_bytes", "vela_cycles"}),
+        ("{model: a.onnx, device: ensemble-e3}", set()),
+        ("{model: a.tflite, device: w5plus}", {"instructions"}),
+        ("{model: a.tflite, device: nowhere}", set()),
+        ("{model: a.tflite, device: 'ssh://pi@h'}", set()),
+        ("{model: a.tflite, task: watch-har}", {"accuracy"}),
+    ],
+)
+def test_more_exact_metrics_where_they_can_be_had(
+    tmp_path: Path, gate: str, more: set[str]
+) -> None:
+    (found,) = load_config(write_config(tmp_path, f"gates: [{gate}]\n")).gates
+    names = {limit.metric for limit in found.budget.limits}
+    assert names == {"file_bytes", "parameters", "macs"} | more
+    assert all(limit.relative for limit in found.budget.limits)
+    if "accuracy" in more:
+        assert found.budget.of("accuracy") == Limit("accuracy", max_drop=0.0)
+
+
 def test_times_take_the_default_tolerance(tmp_path: Path) -> None:
     text = "defaults: {tolerance: 0.1}\ngates: [{model: a, metrics: {latency_ms: {}}}]\n"
     (gate,) = load_config(write_config(tmp_path, text)).gates

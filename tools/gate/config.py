@@ -11,8 +11,7 @@
           file_bytes: {max: 60KiB}
           instructions: {max_regression: 0.5%}
 
-Paths are relative to the configuration. A gate without `metrics` gets the exact ones of its file, and instruction
-counts where the device can be emulated.
+Paths are relative to the configuration. A gate without `metrics` gets the exact ones (`default_metrics.py`).
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from . import metrics
 from .board_config import Board, boards_of
 from .config_source import read_config
 from .config_values import Table
+from .default_metrics import OF_FILES, default_metrics
 
 SCHEMA = "edgepress-gates/1"
 REMEASURE = ("auto", "always", "never")
 MOST_PROCESSES = 100
-BY_DEFAULT = ("file_bytes", "parameters", "macs")
 
 
 @dataclass(frozen=True)
@@ -205,18 +204,14 @@ def _gate(table: Table, defaults: _Defaults, folder: Path) -> Gate:
 def _limits(table: Table, tolerance: float, device: str) -> tuple[Limit, ...]:
     """The limits of a gate; the exact metrics where none are named."""
     if table.values.get("metrics") is None:
-        from .measurers import can_count
-
-        names = (*BY_DEFAULT, *(("instructions",) if can_count(device) else ()))
-        return tuple(
-            Limit(name, max_regression=metrics.default_tolerance(name, tolerance)) for name in names
-        )
+        names = default_metrics(table.need("model"), device, table.text("task") is not None)
+        return tuple(_compared(name, tolerance) for name in names)
     found, inner = [], table.table("metrics")
     for name in inner.values:
         metrics.check_metric(name, inner.where(name))
         found.append(_limit(inner.table(name), name, tolerance))
     if not found:
-        raise table.fault("metrics", "no metric is named", f"e.g. {', '.join(BY_DEFAULT)}")
+        raise table.fault("metrics", "no metric is named", f"e.g. {', '.join(OF_FILES)}")
     return tuple(found)
 
 
@@ -242,10 +237,15 @@ def _limit(table: Table, metric: str, tolerance: float) -> Limit:
     )
     if limit.relative or limit.absolute:
         return limit
-    allowed = metrics.default_tolerance(metric, tolerance)
-    if higher:
+    return _compared(metric, tolerance, limit.statistic)
+
+
+def _compared(metric: str, tolerance: float, statistic: str = "median") -> Limit:
+    """Compared with the baseline at the default tolerance."""
+    if metrics.better(metric) == "higher":
         return Limit(metric, max_drop=0.0)
-    return Limit(metric, max_regression=allowed, statistic=limit.statistic)
+    allowed = metrics.default_tolerance(metric, tolerance)
+    return Limit(metric, max_regression=allowed, statistic=statistic)
 
 
 def _scored(table: Table, limits: tuple[Limit, ...]) -> Scored | None:
