@@ -43,6 +43,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -60,47 +61,30 @@ Function = Callable[[Lowering, Node], None]
 
 PRECISIONS = ("auto", "float32", "fp16", "int8", "dynamic", "weight-only")
 
+FAMILIES = (
+    "ops_activation",
+    "ops_compare",
+    "ops_conv",
+    "ops_conv_transpose",
+    "ops_dense",
+    "ops_elementwise",
+    "ops_join",
+    "ops_math",
+    "ops_norm",
+    "ops_padding",
+    "ops_pool",
+    "ops_quantize",
+    "ops_reduce",
+    "ops_resize",
+    "ops_shape",
+    "ops_slice",
+    "ops_space",
+)
+"""Modules with a table of lowerings, by name: importing them imports onnx."""
+
 
 def _families() -> tuple[ModuleType, ...]:
-    from . import (
-        ops_activation,
-        ops_compare,
-        ops_conv,
-        ops_conv_transpose,
-        ops_dense,
-        ops_elementwise,
-        ops_join,
-        ops_math,
-        ops_norm,
-        ops_padding,
-        ops_pool,
-        ops_quantize,
-        ops_reduce,
-        ops_resize,
-        ops_shape,
-        ops_slice,
-        ops_space,
-    )
-
-    return (
-        ops_activation,
-        ops_compare,
-        ops_conv,
-        ops_conv_transpose,
-        ops_dense,
-        ops_elementwise,
-        ops_join,
-        ops_math,
-        ops_norm,
-        ops_padding,
-        ops_pool,
-        ops_quantize,
-        ops_reduce,
-        ops_resize,
-        ops_shape,
-        ops_slice,
-        ops_space,
-    )
+    return tuple(import_module(f".{name}", __package__) for name in FAMILIES)
 
 
 @dataclass(frozen=True)
