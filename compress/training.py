@@ -94,12 +94,13 @@ def train(
 def _require_device(device: str) -> None:
     import torch
 
+    unknown = UsageError(f"there is no device {device!r} here", hint="use cpu, cuda or cuda:1")
     try:
         wanted = torch.device(device)
     except RuntimeError as error:
-        raise UsageError(
-            f"there is no device {device!r}", hint="use cpu, cuda or cuda:1"
-        ) from error
+        raise unknown from error
+    if wanted.type not in ("cpu", "cuda"):
+        raise unknown
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"device is {device!r}, but torch finds {torch.cuda.device_count()} CUDA devices",

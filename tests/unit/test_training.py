@@ -308,7 +308,7 @@ def test_options_that_cannot_be_are_named(options: dict[str, Any], message: str)
         TrainConfig(**options)
 
 
-@pytest.mark.parametrize("device", ["cuda:99", "tpu"])
+@pytest.mark.parametrize("device", ["cuda:99", "tpu", "meta"])
 def test_a_device_that_is_not_there_is_named(device: str) -> None:
     with pytest.raises(UsageError, match=device):
         train(_toy_net(), TOY, dataclasses.replace(QUICK, device=device))
