@@ -67,8 +67,10 @@ for _class in (_Loader, _Dumper):
     _class.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+0123456789"))
 
 
-def read_document(data: bytes, name: str) -> Document:
-    """Read one YAML document; `name` stands in messages.
+def read_document(
+    data: bytes, name: str, example: str = "edgepress recipes shows examples"
+) -> Document:
+    """Read one YAML document; `name` stands in messages, `example` in that of an empty file.
 
     Raises:
         InputError: not UTF-8, too large, empty, not YAML, or YAML beyond plain mappings, lists and scalars.
@@ -91,9 +93,7 @@ def read_document(data: bytes, name: str) -> Document:
         try:
             node = loader.get_single_node()
             if node is None:
-                raise InputError(
-                    "the file is empty", where=name, hint="edgepress recipes shows examples"
-                )
+                raise InputError("the file is empty", where=name, hint=example)
             values = _Builder(loader, name, lines).build(node, ())
         finally:
             loader.dispose()

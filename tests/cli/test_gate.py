@@ -60,9 +60,7 @@ def test_new_baseline_pass_fail(place: Path) -> None:
     assert gate(place).out.startswith("PASS")
     grow(place)
     done = gate(place)
-    assert done.code == ExitCode.FAILED and done.out.startswith(
-        "FAIL          net.onnx file_bytes"
-    )
+    assert done.code == ExitCode.FAILED and done.out.startswith("FAIL          net.onnx file_bytes")
     assert gate(place, "--exit-zero").code == ExitCode.OK
     assert call("gate", "run", "--config", place / "gates.yml").code == ExitCode.FAILED
 
@@ -273,6 +271,7 @@ def test_the_fixture_holds_files_to_limits(place: Path) -> None:
     out = suite(place)
     assert "2 failed, 2 passed" in out
     assert "FAIL          net.onnx file_bytes" in out and "Traceback" not in out
+    assert "repeat with" not in out  # there is no file to repeat it with
     assert "did you mean 'file_bytes'" in out
 
 

@@ -91,6 +91,13 @@ def test_times_take_the_default_tolerance(tmp_path: Path) -> None:
     assert gate.budget.limits == (Limit("latency_ms", max_regression=0.1),)
 
 
+def test_an_empty_file_points_to_gates(tmp_path: Path) -> None:
+    (tmp_path / "g.yml").write_text("# nothing\n")
+    with pytest.raises(InputError, match="empty") as caught:
+        load_config(tmp_path / "g.yml")
+    assert caught.value.hint == "docs/gates.md shows a configuration"
+
+
 def test_toml_is_the_same(tmp_path: Path) -> None:
     path = tmp_path / "g.toml"
     path.write_text(

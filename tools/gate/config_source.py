@@ -31,7 +31,9 @@ def read_config(path: Path) -> Document:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read it: {error.strerror}", where=str(path)) from error
-    return _toml(data, str(path)) if path.suffix == ".toml" else read_document(data, str(path))
+    if path.suffix == ".toml":
+        return _toml(data, str(path))
+    return read_document(data, str(path), "docs/gates.md shows a configuration")
 
 
 def _toml(data: bytes, name: str) -> Document:
