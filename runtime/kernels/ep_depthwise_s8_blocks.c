@@ -81,6 +81,23 @@ static void find(const ep_window *w, const int8_t *x, int32_t i, int32_t j, cons
     }
 }
 
+/* How far the taps lie behind the first; those that only fill up are the first again, their weights are 0. */
+static void offsets_of(const ep_window *w, int32_t *offsets)
+{
+    const int32_t taps = taps_of(w), all = quads_of(w) * STEP;
+    for (int32_t tap = 0; tap < all; tap++) {
+        const int32_t line = tap / w->kernel_w * w->dilation_h, column = tap % w->kernel_w * w->dilation_w;
+        offsets[tap] = tap < taps ? (line * w->in_w + column) * w->channels : 0;
+    }
+}
+
+static int is_inside(const ep_window *w, int32_t i, int32_t j)
+{
+    const int32_t top = i * w->stride_h - w->pad_h, left = j * w->stride_w - w->pad_w;
+    return top >= 0 && left >= 0 && top + (w->kernel_h - 1) * w->dilation_h < w->in_h &&
+           left + (w->kernel_w - 1) * w->dilation_w < w->in_w;
+}
+
 /* Four taps of sixteen channels, the taps of a channel beside each other, counted from -128. */
 static inline __m512i four_taps(const sources *s, int32_t tap, int32_t first, __mmask16 mask, __m512i order)
 {
@@ -97,15 +114,25 @@ static void vector(const ep_depthwise_s8_args *args, const int8_t *x, int8_t *y)
     const ep_window *w = &args->window;
     const int32_t channels = w->channels, quads = quads_of(w);
     int8_t outside[WIDTH], picks[64];
+    int32_t offsets[MOST_TAPS];
     __m512i order;
     sources s;
     memset(outside, args->in_zero, sizeof outside);
     for (int32_t n = 0; n < 64; n++) picks[n] = (int8_t)(n % 4 * 16 + n / 4);
     order = _mm512_loadu_si512(picks);
+    offsets_of(w, offsets);
     for (int32_t i = 0; i < w->out_h; i++)
         for (int32_t j = 0; j < w->out_w; j++, y += channels) {
             const int8_t *weights = args->weights;
-            find(w, x, i, j, outside, &s);
+            if (is_inside(w, i, j)) {
+                const int8_t *pixel = source(w, x, i, j, 0);
+                for (int32_t tap = 0; tap < quads * STEP; tap++) {
+                    s.at[tap] = pixel + offsets[tap];
+                    s.step[tap] = 1;
+                }
+            } else {
+                find(w, x, i, j, outside, &s);
+            }
             for (int32_t first = 0; first < channels; first += WIDTH) {
                 const int32_t left = channels - first;
                 const __mmask16 mask = (__mmask16)(left >= WIDTH ? 0xFFFF : (1 << left) - 1);

@@ -18,4 +18,15 @@ typedef struct {
 
 void ep_gemm_s8(const ep_gemm_s8_args *args, const int8_t *x, int32_t rows, int8_t *y);
 
+#if EP_LAYOUT == EP_LAYOUT_BLOCKS16X4
+/* Where a row's elements lie: `lines` runs of `run` bytes (a multiple of 4), `line_step` apart; rows `row_step` apart. */
+typedef struct {
+    int32_t lines, run;
+    ptrdiff_t line_step, row_step;
+} ep_rows;
+
+/* ep_gemm_s8 on rows that lie in an image. */
+void ep_gemm_rows_s8(const ep_gemm_s8_args *args, const ep_rows *where, const int8_t *x, int32_t rows, int8_t *y);
+#endif
+
 #endif

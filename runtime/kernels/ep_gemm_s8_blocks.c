@@ -35,26 +35,31 @@ static inline __m512i last(const int8_t *x, int32_t count)
 }
 
 /* `rows` x `blocks` sums of sixteen; both are constants where this is inlined. */
-static inline __attribute__((always_inline)) void tile(const ep_gemm_s8_args *args, const int8_t *x, int32_t rows,
-                                                       int32_t first, int32_t blocks, int8_t *y)
+static inline __attribute__((always_inline)) void tile(const ep_gemm_s8_args *args, const ep_rows *where,
+                                                       const int8_t *x, int32_t rows, int32_t first,
+                                                       int32_t blocks, int8_t *y)
 {
-    const int32_t depth = args->depth, whole = depth / STEP, rest = depth % STEP;
+    const int32_t whole = where->run / STEP, rest = where->run % STEP;
+    const ptrdiff_t step = where->row_step;
     const ptrdiff_t stride = (ptrdiff_t)steps_of(args) * STEP * WIDTH;
     const int8_t *w = block_of(args, first);
     __m512i acc[8][4];
     for (int32_t b = 0; b < blocks; b++)
         for (int32_t r = 0; r < rows; r++) acc[r][b] = _mm512_loadu_si512(args->bias + first + b * WIDTH);
-    for (int32_t k = 0; k < whole; k++, w += STEP * WIDTH) {
-        __m512i weights[4];
-        for (int32_t b = 0; b < blocks; b++) weights[b] = _mm512_loadu_si512(w + b * stride);
-        for (int32_t r = 0; r < rows; r++) {
-            const __m512i value = four(x + (ptrdiff_t)r * depth + k * STEP);
-            for (int32_t b = 0; b < blocks; b++) acc[r][b] = _mm512_dpbusd_epi32(acc[r][b], value, weights[b]);
+    for (int32_t line = 0; line < where->lines; line++) {
+        const int8_t *from = x + line * where->line_step;
+        for (int32_t k = 0; k < whole; k++, w += STEP * WIDTH) {
+            __m512i weights[4];
+            for (int32_t b = 0; b < blocks; b++) weights[b] = _mm512_loadu_si512(w + b * stride);
+            for (int32_t r = 0; r < rows; r++) {
+                const __m512i value = four(from + r * step + k * STEP);
+                for (int32_t b = 0; b < blocks; b++) acc[r][b] = _mm512_dpbusd_epi32(acc[r][b], value, weights[b]);
+            }
         }
     }
     if (rest > 0)
         for (int32_t r = 0; r < rows; r++) {
-            const __m512i value = last(x + (ptrdiff_t)r * depth + whole * STEP, rest);
+            const __m512i value = last(x + r * step + whole * STEP, rest);
             for (int32_t b = 0; b < blocks; b++)
                 acc[r][b] = _mm512_dpbusd_epi32(acc[r][b], value, _mm512_loadu_si512(w + b * stride));
         }
@@ -68,38 +73,38 @@ static inline __attribute__((always_inline)) void tile(const ep_gemm_s8_args *ar
     }
 }
 
-static inline __attribute__((always_inline)) void rows_of(const ep_gemm_s8_args *args, const int8_t *x, int32_t rows,
-                                                          int8_t *y)
+static inline __attribute__((always_inline)) void rows_of(const ep_gemm_s8_args *args, const ep_rows *where,
+                                                          const int8_t *x, int32_t rows, int8_t *y)
 {
     const int32_t blocks = (args->outputs + WIDTH - 1) / WIDTH, most = rows > 4 ? 2 : 4;
     int32_t b = 0;
-    for (; b + most <= blocks; b += most) tile(args, x, rows, b * WIDTH, most, y);
+    for (; b + most <= blocks; b += most) tile(args, where, x, rows, b * WIDTH, most, y);
     if (most == 4 && b + 2 <= blocks) {
-        tile(args, x, rows, b * WIDTH, 2, y);
+        tile(args, where, x, rows, b * WIDTH, 2, y);
         b += 2;
     }
-    if (b < blocks) tile(args, x, rows, b * WIDTH, 1, y);
+    if (b < blocks) tile(args, where, x, rows, b * WIDTH, 1, y);
 }
 
-void ep_gemm_s8(const ep_gemm_s8_args *args, const int8_t *x, int32_t rows, int8_t *y)
+/* A run that is no multiple of four stands alone. */
+void ep_gemm_rows_s8(const ep_gemm_s8_args *args, const ep_rows *where, const int8_t *x, int32_t rows, int8_t *y)
 {
-    for (; rows >= 8; rows -= 8, x += (ptrdiff_t)8 * args->depth, y += (ptrdiff_t)8 * args->outputs)
-        rows_of(args, x, 8, y);
-    for (; rows >= 4; rows -= 4, x += (ptrdiff_t)4 * args->depth, y += (ptrdiff_t)4 * args->outputs)
-        rows_of(args, x, 4, y);
-    for (; rows > 0; rows--, x += args->depth, y += args->outputs) rows_of(args, x, 1, y);
+    const ptrdiff_t step = where->row_step, outputs = args->outputs;
+    for (; rows >= 8; rows -= 8, x += 8 * step, y += 8 * outputs) rows_of(args, where, x, 8, y);
+    for (; rows >= 4; rows -= 4, x += 4 * step, y += 4 * outputs) rows_of(args, where, x, 4, y);
+    for (; rows > 0; rows--, x += step, y += outputs) rows_of(args, where, x, 1, y);
 }
 
 #else
 
-static void block(const ep_gemm_s8_args *args, const int8_t *x, int32_t first, int8_t *y)
+static void block(const ep_gemm_s8_args *args, const ep_rows *where, const int8_t *x, int32_t first, int8_t *y)
 {
     const int8_t *w = block_of(args, first);
     const int32_t left = args->outputs - first, count = left < WIDTH ? left : WIDTH;
     int32_t acc[WIDTH];
     for (int32_t n = 0; n < WIDTH; n++) acc[n] = args->bias[first + n];
     for (int32_t k = 0; k < args->depth; k++) {
-        const int32_t value = x[k] + 128;
+        const int32_t value = x[k / where->run * where->line_step + k % where->run] + 128;
         const int8_t *lane = w + (ptrdiff_t)(k / STEP) * STEP * WIDTH + k % STEP;
         for (int32_t n = 0; n < WIDTH; n++) acc[n] += value * lane[n * STEP];
     }
@@ -109,11 +114,17 @@ static void block(const ep_gemm_s8_args *args, const int8_t *x, int32_t first, i
     }
 }
 
-void ep_gemm_s8(const ep_gemm_s8_args *args, const int8_t *x, int32_t rows, int8_t *y)
+void ep_gemm_rows_s8(const ep_gemm_s8_args *args, const ep_rows *where, const int8_t *x, int32_t rows, int8_t *y)
 {
     for (int32_t r = 0; r < rows; r++)
         for (int32_t first = 0; first < args->outputs; first += WIDTH)
-            block(args, x + (ptrdiff_t)r * args->depth, first, y + (ptrdiff_t)r * args->outputs);
+            block(args, where, x + r * where->row_step, first, y + (ptrdiff_t)r * args->outputs);
 }
 
 #endif
+
+void ep_gemm_s8(const ep_gemm_s8_args *args, const int8_t *x, int32_t rows, int8_t *y)
+{
+    const ep_rows where = {1, args->depth, 0, args->depth};
+    ep_gemm_rows_s8(args, &where, x, rows, y);
+}
