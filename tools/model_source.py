@@ -18,7 +18,7 @@ from typing import Any
 from ..compress.factory import is_factory
 from ..runtime.errors import InputError, UsageError
 from .inputs import Inputs
-from .recipe_records import Recipe
+from .recipe_records import PRECISIONS, Recipe
 from .samples import Sample
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -139,8 +139,10 @@ def start_facts(recipe: Recipe) -> frozenset[str]:
 
 
 def _label(model: str) -> str:
-    """The model's name as it may stand in file names."""
+    """The model's name as it may stand in file names, without the precision that our own files end in."""
     text = model.partition(":")[2] if ":" in model else Path(model).name.removesuffix(".onnx")
+    name, _, precision = text.rpartition(".")
+    text = name if name and precision in PRECISIONS else text
     return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-") or "model"
 
 

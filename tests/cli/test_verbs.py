@@ -46,6 +46,14 @@ def test_export_then_verify(tmp_path: Path) -> None:
     assert done.document["passed"] and done.document["samples"] == 4
 
 
+def test_the_precision_of_our_own_files_is_no_part_of_the_name(tmp_path: Path) -> None:
+    model = tmp_path / "net.float32.onnx"
+    model.write_bytes(float_onnx(8))
+    done = call("export", model, "--out", tmp_path / "out", "--format", "tflite")
+    assert done.code == 0, done.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["net.float32.tflite"]
+
+
 def test_verify_of_another_model_fails_and_names_the_layer(tmp_path: Path) -> None:
     good, bad, inputs = (tmp_path / name for name in ("good.onnx", "bad.onnx", "x.npz"))
     good.write_bytes(float_onnx(8))
