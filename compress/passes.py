@@ -192,8 +192,8 @@ _SPECS = (
         name="binarize",
         options=BinarizeOptions,
         requires=frozenset({"torch", "float"}),
-        provides=frozenset({"onnx", "binary"}),
-        removes=frozenset({"torch", "float"}),
+        provides=frozenset({"onnx", "float", "binary"}),  # what stayed real can be quantized
+        removes=frozenset({"torch"}),
         needs_labels=True,
         purpose="one-bit weights and inputs for most layers, by training in two stages",
     ),
@@ -245,8 +245,8 @@ def _impossible(name: str, position: int, fact: str, taker: str | None, where: s
         hint = f"keep one {name!r}"
     elif {taker, name} == {"quantize", "qat"}:
         hint = "keep one of them: both end in an int8 graph"
-    elif {taker, name} <= {"quantize", "qat", "binarize"}:
-        hint = "keep one of them: each ends in a graph that is not float any more"
+    elif {taker, name} == {"qat", "binarize"}:
+        hint = "keep one of them; `quantize` makes int8 of what `binarize` leaves real"
     else:
         hint = f"move {name!r} in front of {taker!r}"
     return UsageError(

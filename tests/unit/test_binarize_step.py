@@ -20,7 +20,8 @@ task: toy
 passes:
   - train: {epochs: 2, batch_size: 32}
   - binarize: {epochs: 3, batch_size: 32, last: true, first_stage: 0.3}
-export: {formats: [onnx, tflite], precisions: [float32, weight-only]}
+  - quantize: {observer: minmax, calibration_samples: 16}
+export: {formats: [onnx, tflite], precisions: [float32, weight-only, int8]}
 verify: {samples: 8}
 evaluate: {samples: 20}
 profile: null
@@ -46,9 +47,9 @@ def test_the_files_are_proven_against_the_binary_torch_model(
     assert result.exit_code == 0
     names = {p.name for p in (run / "artifacts").iterdir()}
     assert names == {
-        f"bits.{p}.{f}" for p in ("float32", "weight-only") for f in ("onnx", "tflite")
+        f"bits.{p}.{f}" for p in ("float32", "weight-only", "int8") for f in ("onnx", "tflite")
     }
-    report = json.loads((run / "steps/05-verify/parity.json").read_text())
+    report = json.loads((run / "steps/06-verify/parity.json").read_text())
     rows = [r for r in report["outputs"] if r["against"] == "torch"]
     assert (
         report["passed"]
@@ -61,6 +62,15 @@ def test_the_onnx_file_holds_packed_functions(finished: tuple[Path, RunResult]) 
     model = onnx.load(finished[0] / "artifacts" / "bits.float32.onnx")
     assert any(n.domain == "edgepress" for n in model.graph.node) and not model.graph.value_info
     assert {f.domain for f in model.functions} == {"edgepress"}
+
+
+def test_int8_takes_what_stayed_real(finished: tuple[Path, RunResult]) -> None:
+    model = onnx.load(finished[0] / "artifacts" / "bits.int8.onnx")
+    kinds = [n.op_type for n in model.graph.node]
+    assert "BinaryGemm" in kinds and "QuantizeLinear" in kinds
+    packed = {n.input[1] for n in model.graph.node if n.op_type.startswith("Binary")}
+    large = [t for t in model.graph.initializer if len(t.dims) == 4 and t.name not in packed]
+    assert large and {t.data_type for t in large} == {onnx.TensorProto.INT8}
 
 
 def test_the_receipt_says_what_became_binary_and_what_it_takes(
@@ -79,7 +89,7 @@ def test_the_receipt_says_what_became_binary_and_what_it_takes(
 
 
 def test_the_loss_is_told_against_the_float_model(finished: tuple[Path, RunResult]) -> None:
-    rows = json.loads((finished[0] / "steps/06-evaluate/scores.json").read_text())
+    rows = json.loads((finished[0] / "steps/07-evaluate/scores.json").read_text())
     (base,) = [r for r in rows if not r["artifact"]]
     for row in rows:
         if row["artifact"]:

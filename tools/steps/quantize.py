@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...compress.passes import QuantizeOptions
@@ -28,7 +29,7 @@ class QuantizeStep(Step):
     """Float hub + calibration data -> int8.onnx and plan.json."""
 
     name: ClassVar[str] = "quantize"
-    takes: ClassVar[tuple[str, ...]] = ("float_hub",)
+    takes: ClassVar[tuple[str, ...]] = ("float_hub", "binary_hub")
     gives: ClassVar[Mapping[str, str]] = {"int8_hub": "int8.onnx"}
 
     def __init__(self, options: QuantizeOptions):
@@ -55,7 +56,7 @@ class QuantizeStep(Step):
         from ...export.onnx.decompose import decompose
 
         start = time.perf_counter()
-        hub = hubs.load(place.taken["float_hub"])
+        hub = hubs.load(_source(place))
         if is_quantized(hub):
             raise InputError(
                 "the model is quantized already",
@@ -118,7 +119,7 @@ class QuantizeStep(Step):
         start: float,
     ) -> Receipt:
         task, threads = place.inputs.task, place.recipe.threads
-        before = validation_scores(place.taken["float_hub"], task, threads, place.progress)
+        before = validation_scores(_source(place), task, threads, place.progress)
         after = validation_scores(path, task, threads, place.progress)
         kept = tuple(f"{node} stays float: {reason}" for node, reason in made.float_nodes.items())
         receipt = Receipt(
@@ -168,3 +169,8 @@ def _qparams(q: Any) -> dict[str, Any]:
         "bits": q.bits,
         "axis": q.axis,
     }
+
+
+def _source(place: Workplace) -> Path:
+    """The graph to quantize: after binarization what is real in it, its one-bit layers stay."""
+    return place.taken.get("binary_hub", place.taken["float_hub"])
