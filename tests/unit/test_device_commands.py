@@ -86,6 +86,10 @@ def test_outputs_cannot_be_had_over_adb(tmp_path: Path) -> None:
         (("--device", "adb://x", "--engine", "litert"), ("program is the engine",), 2),
         (("--device", "pi4", "--threads", 2), ("one thread",), 2),
         (("--cpus", "a"), ("list of processor numbers",), 2),
+        (("--cpus", "1"), ("--cpus has no effect on host", "ssh:// and adb://"), 2),
+        (("--device", "pi4", "--set-governor"), ("--set-governor has no effect on pi4",), 2),
+        (("--device", "adb://x", "--set-governor"), ("no effect on adb://x",), 2),
+        (("--device", "ssh://x", "--program", "b"), ("--program has no effect on ssh",), 2),
         (("--device", "ssh://127.0.0.1:1"), ("refuses the connection",), 4),
     ],
 )

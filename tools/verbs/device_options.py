@@ -62,6 +62,16 @@ _MEASURE = (
 )
 
 
+_OBEYED_BY = {
+    "cpus": ("ssh", "adb"),
+    "set_governor": ("ssh",),
+    "cooling": ("ssh", "adb"),
+    "power_source": ("ssh", "adb"),
+    "program": ("adb",),
+}
+"""Option -> the ways to a board that obey it; elsewhere it would be passed over in silence."""
+
+
 def reach_options(function: F) -> F:
     """--device, --python, --adb, --timeout."""
     return _all(_REACH, function)
@@ -79,10 +89,22 @@ def _all(options: tuple[Callable[[F], F], ...], function: F) -> F:
 
 
 def board_options(given: Mapping[str, Any]) -> BoardOptions:
-    """The options of a call as a record."""
+    """The options of a call as a record.
+
+    Raises:
+        UsageError: an option that this device does not obey.
+    """
     from dataclasses import fields
 
     from ...devices.board_options import BoardOptions
+    from ...runtime.errors import UsageError
 
+    device = given["device"]
+    for name, schemes in _OBEYED_BY.items():
+        if given.get(name) and device.partition("://")[0] not in schemes:
+            raise UsageError(
+                f"--{name.replace('_', '-')} has no effect on {device}",
+                hint=f"leave it out; it is for {' and '.join(f'{s}://' for s in schemes)}",
+            )
     names = {field.name for field in fields(BoardOptions)}
     return BoardOptions(**{key: value for key, value in given.items() if key in names})
