@@ -85,7 +85,23 @@ def test_another_top_1_is_never_accepted() -> None:
     assert verdict(replace(given, outputs=rows)) is Outcome.FAIL
 
 
+def test_an_output_behind_int8_layers_that_stayed_float_is_judged_so_too() -> None:
+    accepted = accept_added_rounding(float_end(report()), LIMITS).outputs[1]
+    assert accepted.outcome is Outcome.PASS
+    assert accepted.reason.startswith("mean 0.4: the rounding") and "(mean 0.6)" in accepted.reason
+    assert verdict(float_end(report(mean=0.61))) is Outcome.FAIL
+    assert verdict(float_end(report(last=Outcome.FAIL))) is Outcome.FAIL
+
+
 def test_float_files_are_not_excused() -> None:
-    given = report()
-    rows = (given.outputs[0], replace(given.outputs[1], rule=Rule.FLOAT))
-    assert verdict(replace(given, outputs=rows)) is Outcome.FAIL
+    given = float_end(report())
+    layers = tuple(replace(layer, rule=Rule.FLOAT) for layer in given.layers)
+    assert verdict(replace(given, layers=layers)) is Outcome.FAIL
+
+
+def float_end(given: ParityReport) -> ParityReport:
+    """The report of a file whose last layer stayed float."""
+    far = replace(given.outputs[1].distance, step=None, close=None, mean_steps=None)
+    last = replace(given.outputs[1], rule=Rule.FLOAT, distance=far)
+    layers = (given.layers[0], replace(given.layers[1], rule=Rule.FLOAT))
+    return replace(given, outputs=(given.outputs[0], last), layers=layers)
