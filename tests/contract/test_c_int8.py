@@ -19,6 +19,19 @@ LARGEST_STEPS = 2
 """From TFLite's integers on small nets: each layer that rounds once where we round twice may add one."""
 
 
+@pytest.mark.parametrize("flags", ["-O3 -march=native", "-O1"])
+@pytest.mark.parametrize("name", ["residual", "depthwise", "series", "shuffle"])
+def test_weights_in_blocks_compute_the_same(
+    name: str, flags: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With this machine's vectors, if it has those the kernels know, and in plain C."""
+    monkeypatch.setenv("EDGEPRESS_CFLAGS", flags)
+    hub, samples = ptq.quantized_hub(name), ptq.samples(name, 8, 5)
+    reference = IntegerModel(hub)
+    session = c_models.opened(hub, tmp_path, device="x86-64")
+    assert c_models.differing(session, [reference.run(s) for s in samples], samples) == 0
+
+
 @pytest.mark.parametrize("name", ptq.NETS)
 def test_small_nets_equal_the_integer_reference(name: str, tmp_path: Path) -> None:
     """Residual, depthwise, grouped, concatenated, padded, pooled, 1-D and transposed layers, tables, softmax."""

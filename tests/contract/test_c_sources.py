@@ -12,6 +12,7 @@ import pytest
 from edgepress.export.c import to_c
 from edgepress.export.c.kernels import library
 from edgepress.export.c.names import comment, identifier
+from edgepress.export.c.pack import DEVICES, layout_of, target_header
 from edgepress.runtime.c_folder import MANIFEST, folder_bytes, parse
 from edgepress.runtime.errors import InputError, UnsupportedOperatorError, UsageError
 from edgepress.runtime.native import compile_folder
@@ -36,8 +37,13 @@ def int8() -> object:
 def test_every_kernel_compiles_without_a_warning(compiler: str, tmp_path: Path) -> None:
     for name, text in library().items():
         (tmp_path / name).write_text(text)
-    for path in sorted(tmp_path.glob("*.c")):
-        subprocess.run([compiler, *STRICT, str(path)], check=True)
+    for device in DEVICES:
+        (tmp_path / "ep_target.h").write_text(target_header(device))
+        other = {name for name, _ in layout_of(device).sources}
+        foreign = {name for d in DEVICES if d != device for _, name in layout_of(d).sources}
+        for path in sorted(tmp_path.glob("*.c")):
+            if path.name not in other | foreign:
+                subprocess.run([compiler, *STRICT, str(path)], check=True)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -96,10 +102,7 @@ def test_null_pointers_are_told(int8: object, tmp_path: Path) -> None:
 
 def test_another_layout_is_refused_by_the_compiler(int8: object, tmp_path: Path) -> None:
     path = c_models.write(int8, tmp_path)
-    base = path / "ep_base.h"
-    base.write_text(
-        base.read_text().replace("#define EP_LAYOUT EP_LAYOUT_ROWS", "#define EP_LAYOUT 9")
-    )
+    (path / "ep_target.h").write_text(target_header("x86-64"))
     with pytest.raises(InputError, match="packed for device generic"):
         open_session(path)
 
