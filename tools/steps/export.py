@@ -172,6 +172,7 @@ def write_artifact(
         precision=precision,
         io=export.io,
         io_layout=export.io_layout,
+        device=export.c_device,
         fc_granularity=fc_granularity(place.recipe),
         metadata=metadata,
     )

@@ -55,6 +55,14 @@ AUTO = "float32, or int8 for a quantized model"
     show_default=True,
     help="Of TFLite files and C folders.",
 )
+@click.option(
+    "--device",
+    "c_device",
+    type=click.Choice(["generic", "x86-64"]),
+    default="generic",
+    show_default=True,
+    help="Whose layout the weights of C folders are packed in.",
+)
 @shapes_option
 @ptq_options
 @data_options
@@ -120,7 +128,9 @@ def _source(model: str, options: dict[str, Any]) -> tuple[ModelSource, bool]:
         if not has_inputs:
             raise click.UsageError("int8 needs real inputs: give --task NAME or --calibration FILE")
         passes = [PassStep("quantize", QuantizeOptions(**_ptq(options)))]
-    export = ExportOptions(options["formats"], precisions, options["io"], options["io_layout"])
+    export = ExportOptions(
+        options["formats"], precisions, options["io"], options["io_layout"], options["c_device"]
+    )
     return source.changed(
         passes=tuple(passes), export=export, verify=None, evaluate=None, profile=None
     ), quantized
