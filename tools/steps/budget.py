@@ -87,7 +87,8 @@ def verdicts(place: Workplace) -> Iterator[VerdictRow]:
     budget = place.recipe.budget
     scores = _read(place, "scores")
     for row in judged_files(read_exported(place.taken["artifacts"])):
-        if budget.file_bytes is not None:
+        # The bytes of C sources are text, not what a device stores.
+        if budget.file_bytes is not None and row.format != "c":
             yield _at_most("file_bytes", budget.file_bytes, row.file_bytes, "B", row.file)
         yield from _score_verdicts(budget, row, [s for s in scores if s["artifact"] == row.file])
         if budget.latency_ms is not None:
