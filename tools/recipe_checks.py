@@ -45,7 +45,6 @@ def _check_model(recipe: Recipe, document: Document) -> None:
         hint = f"remove {key!r}: an ONNX file holds its weights and takes no options"
         raise _fail(document, (key,), f"{key!r} does not go with an ONNX file", hint)
 
-
     for index, shape in enumerate(recipe.input_shapes):
         if len(shape) < 1 or shape[0] != 1 or min(shape) < 1:
             hint = "write whole numbers from 1 on, the batch of 1 first: [1, 3, 32, 32]"
