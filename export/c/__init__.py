@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ...runtime.artifact import FileMetadata
+
+if TYPE_CHECKING:
+    from .vectors import Vector
 
 __all__ = ["to_c"]
 
@@ -20,6 +24,7 @@ def to_c(
     fc_granularity: str = "channel",
     packaging: str = "plain",
     metadata: FileMetadata | None = None,
+    vectors: Sequence[Vector] = (),
 ) -> dict[str, bytes]:
     """The files of a folder: name (with "/" in it where they lie deeper) -> content. Same hub, same bytes.
 
@@ -31,6 +36,7 @@ def to_c(
         io, io_layout, fc_granularity: as `tflite.to_tflite` takes them.
         packaging: "plain" (CMake and Makefile), and beside these "arduino" or "zephyr".
         metadata: goes into edgepress_c.json.
+        vectors: (inputs, expected outputs) as the model has them; written to NAME_vectors.h if there are any.
 
     Raises:
         UnsupportedOperatorError: no kernel for an operator; node and what to do are told.
@@ -49,4 +55,4 @@ def to_c(
         fc_granularity=fc_granularity,
         layout=layout_of(device),
     )
-    return write_folder(lowered, name, device, packaging, metadata or FileMetadata())
+    return write_folder(lowered, name, device, packaging, metadata or FileMetadata(), vectors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,10 +19,16 @@ from .lower import LoweredC
 from .names import identifier
 from .pack import layout_of, target_header
 from .packaging import PACKAGINGS, package
+from .vectors import Vector, vectors_text
 
 
 def write_folder(
-    lowered: LoweredC, name: str, device: str, packaging: str, metadata: FileMetadata
+    lowered: LoweredC,
+    name: str,
+    device: str,
+    packaging: str,
+    metadata: FileMetadata,
+    vectors: Sequence[Vector] = (),
 ) -> dict[str, bytes]:
     """File name -> content, in the order of the names.
 
@@ -40,6 +47,8 @@ def write_folder(
     headers = {call.header for call in lowered.program.calls}
     code.update(needed(headers, dict(layout.sources)))
     code["ep_target.h"] = target_header(device)
+    if vectors:
+        code[f"{unit.name}_vectors.h"] = vectors_text(unit.name, lowered, vectors)
     folder = "src/" if packaging == "arduino" else ""
     files = {f"{folder}{file}": text for file, text in code.items()}
     sources = sorted(file for file in files if file.endswith(".c"))

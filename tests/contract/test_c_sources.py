@@ -169,3 +169,27 @@ def test_arduino_and_zephyr_packages(int8: object, tmp_path: Path) -> None:
     zephyr = c_models.write(int8, tmp_path / "zephyr", packaging="zephyr")
     assert (zephyr / "zephyr/module.yml").is_file()
     assert "../model.c" in (zephyr / "zephyr/CMakeLists.txt").read_text()
+
+
+def test_vectors_are_what_the_model_gives(int8: object, tmp_path: Path) -> None:
+    session = open_session(c_models.write(int8, tmp_path / "plain"))
+    spec = session.artifact.inputs[0]
+    raw = np.random.default_rng(0).integers(-128, 128, (2, *spec.shape)).astype(np.int8)
+    vectors = [([one], session.run([one])) for one in raw]
+    path = c_models.write(int8, tmp_path / "with", vectors=vectors)
+    check = (
+        '#include <string.h>\n#include "model.h"\n#include "model_vectors.h"\n'
+        "static model_context context;\nint main(void) {\n"
+        "  for (int i = 0; i < MODEL_VECTORS; i++) {\n    int8_t y[MODEL_OUTPUT_0_ELEMENTS];\n"
+        "    const void *in[1] = {model_vector_input_0 + i * MODEL_INPUT_0_ELEMENTS};\n"
+        "    void *out[1] = {y};\n    if (model_invoke(&context, in, out)) return 2;\n"
+        "    if (memcmp(y, model_vector_output_0 + i * MODEL_OUTPUT_0_ELEMENTS, sizeof y)) return 1;\n"
+        "  }\n  return 0;\n}\n"
+    )
+    sources = sorted(p.name for p in path.glob("*.c"))
+    (path / "main.c").write_text(check)
+    words = [COMPILERS[0], *STRICT[:-3], *sources, "main.c", "-o", "check", "-lm"]
+    subprocess.run(words, cwd=path, check=True)
+    assert subprocess.run(["./check"], cwd=path, check=False).returncode == 0
+    with pytest.raises(UsageError):
+        to_c(int8, vectors=[([raw[0].astype(np.float32)], [])])
