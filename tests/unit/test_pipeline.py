@@ -303,9 +303,9 @@ def test_a_users_network_and_task_run_through(tmp_path: Path) -> None:
         "from edgepress.compress import datasets, zoo\n"
         "def net(width):\n    return zoo.build('toy_cnn')\n"
         "def data():\n    return dataclasses.replace(datasets.task('toy'), name='mine', data_sha256='')\n",
-        "my_nets.py",
+        "pipeline_nets.py",
     )
-    recipe = toy(tmp_path, "model=my_nets:net", "task=my_nets:data", "model_options={width: 2}")
+    recipe = toy(tmp_path, "model=pipeline_nets:net", "task=pipeline_nets:data", "model_options={width: 2}")
     result = run_recipe(recipe, tmp_path / "run")
     assert result.exit_code == 0
     inputs = json.loads((tmp_path / "run/manifest.json").read_text())["inputs"]
