@@ -305,7 +305,9 @@ def test_a_users_network_and_task_run_through(tmp_path: Path) -> None:
         "def data():\n    return dataclasses.replace(datasets.task('toy'), name='mine', data_sha256='')\n",
         "pipeline_nets.py",
     )
-    recipe = toy(tmp_path, "model=pipeline_nets:net", "task=pipeline_nets:data", "model_options={width: 2}")
+    recipe = toy(
+        tmp_path, "model=pipeline_nets:net", "task=pipeline_nets:data", "model_options={width: 2}"
+    )
     result = run_recipe(recipe, tmp_path / "run")
     assert result.exit_code == 0
     inputs = json.loads((tmp_path / "run/manifest.json").read_text())["inputs"]
