@@ -19,11 +19,11 @@ demo: $(STAMP)  ## train, quantize, export, prove and profile a watch network (m
 test: lint types  ## all tests that need no emulator (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not emulated"
 
-test-emulated: $(STAMP)  ## tests under QEMU; installs what is missing if root (minutes)
+test-emulated: $(STAMP)  ## tests under QEMU and long ones with sanitizers; installs what is missing if root (minutes)
 	$(BIN)/python -c "from edgepress.devices.emulate_pi import setup; setup('pi5', install=True, progress=print)"
 	$(BIN)/python -c "from edgepress.devices.emulate_mcu import find_tools; find_tools(install=True)"
 	$(BIN)/python -c "from edgepress.devices.tools_needed import install_missing; install_missing(('ssh', 'sshd'))"
-	$(BIN)/python -m pytest -q -m emulated tests/emulated
+	$(BIN)/python -m pytest -q -m emulated
 
 smoke: $(STAMP)  ## the whole flow on a toy model (under 30 seconds)
 	$(BIN)/python -m pytest -q tests/test_smoke.py
