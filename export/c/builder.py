@@ -14,7 +14,7 @@ import numpy as np
 from ...compress.quantization.requantize import quantize_multiplier
 from ...runtime.errors import UnsupportedOperatorError
 from ..tflite.ir import LiteModel, LiteOperator, LiteQuantization, LiteTensor
-from .pack import ROWS, Layout
+from .layout import ROWS, Layout
 from .program import (
     C_TYPES,
     Array,

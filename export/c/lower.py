@@ -15,7 +15,7 @@ from ..tflite.ir import LiteModel, LiteOperator
 from ..tflite.lower import Lowered
 from ..tflite.lower import lower as lower_to_tflite
 from .builder import Builder
-from .pack import ROWS, Layout
+from .layout import ROWS, Layout
 from .program import Program, lifetimes
 
 Function = Callable[[Builder, LiteOperator], None]

@@ -131,10 +131,11 @@ def conv_2d(builder: Builder, operator: LiteOperator) -> None:
     window = window_fields(builder, operator, x, y, (weights.shape[1], weights.shape[2]))
     suffix, gemm = product(builder, operator, weights.reshape(weights.shape[0], -1))
     arguments: Fields = {"window": window, "gemm": gemm}
-    width = 4
+    scratch = builder.layout.float_rows * gemm["depth"] * 4
     if suffix == "s8":
-        arguments["pad_value"], width = builder.zero(x), 1
-    scratch = 0 if is_pointwise(window) else builder.layout.rows * gemm["depth"] * width
+        arguments["pad_value"] = builder.zero(x)
+        scratch = builder.layout.conv_scratch_bytes(gemm["depth"])
+    scratch = 0 if is_pointwise(window) else scratch
     builder.call(
         operator,
         f"ep_conv_{suffix}",
@@ -187,12 +188,12 @@ def _depthwise_int8(builder: Builder, operator: LiteOperator, taps: Array) -> tu
     bias = bias_of(builder, operator, taps.shape[1], "int32")
     layout = builder.layout
     if not layout.offset:
-        return taps, bias
+        return layout.depthwise(taps), bias
     offset = builder.zero(operator.inputs[0]) + layout.offset
     folded = bias.astype(np.int64) - offset * taps.astype(np.int64).sum(axis=0)
     if np.abs(folded).max(initial=0) >= 2**31:
         raise builder.unsupported(operator, "a bias beyond 32 bits")
-    return layout.matrix(taps.T), layout.vector(folded.astype(np.int32))
+    return layout.depthwise(taps), layout.vector(folded.astype(np.int32))
 
 
 def fully_connected(builder: Builder, operator: LiteOperator) -> None:

@@ -20,6 +20,10 @@
  * Float weights are [depth][outputs] in all of them. */
 #define EP_LAYOUT_ROWS 1       /* [outputs][depth]; inputs as they are */
 #define EP_LAYOUT_BLOCKS16X4 2 /* [outputs / 16][depth / 4][16][4], filled up with 0; inputs count from -128 */
+#define EP_LAYOUT_SMLAD 3      /* Cortex-M with the DSP extension */
+#define EP_LAYOUT_MVE 4        /* Cortex-M with Helium */
+#define EP_LAYOUT_NEON 5       /* Cortex-A without the dot product */
+#define EP_LAYOUT_NEON_DOT 6   /* Cortex-A with it */
 
 /* Written by the exporter: EP_LAYOUT, which is the same in all models of one program. */
 #include "ep_target.h"
@@ -29,6 +33,21 @@
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__)
 #define EP_TARGET_AVX512VNNI 1
 #endif
+#if defined(__AVX2__)
+#define EP_TARGET_AVX2 1
+#endif
+#if defined(__ARM_NEON) && defined(__aarch64__)
+#define EP_TARGET_NEON 1
+#endif
+#if defined(EP_TARGET_NEON) && defined(__ARM_FEATURE_DOTPROD)
+#define EP_TARGET_DOTPROD 1
+#endif
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define EP_TARGET_MVE 1
+#endif
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#define EP_TARGET_SMLAD 1
+#endif
 
 /* Largest number of axes of strided kernels, after neighbouring axes were merged. */
 #define EP_RANK 6
@@ -36,8 +55,10 @@
 /* Rows that a convolution gathers before it multiplies them. */
 #if EP_LAYOUT == EP_LAYOUT_BLOCKS16X4
 #define EP_GEMM_ROWS 8
+#define EP_FLOAT_ROWS 8
 #else
 #define EP_GEMM_ROWS 4
+#define EP_FLOAT_ROWS 4
 #endif
 
 /* Right shifts of negative numbers must be arithmetic. */

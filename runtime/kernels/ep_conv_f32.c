@@ -52,7 +52,7 @@ void ep_conv_f32(const ep_conv_f32_args *args, const float *x, float *y, float *
             for (int32_t j = 0; j < w->out_w; j++) {
                 const int32_t top = i * w->stride_h - w->pad_h, left = j * w->stride_w - w->pad_w;
                 gather(w, image, top, left, 0.0f, rows + (ptrdiff_t)held * depth);
-                if (++held == EP_GEMM_ROWS) {
+                if (++held == EP_FLOAT_ROWS) {
                     ep_gemm_f32(&args->gemm, rows, held, y);
                     y += (ptrdiff_t)held * outputs;
                     held = 0;

@@ -10,7 +10,7 @@ typedef struct {
     ep_gemm_f32_args gemm;
 } ep_conv_f32_args;
 
-/* `rows` holds EP_GEMM_ROWS * gemm.depth elements; it is not read for pointwise convolutions. */
+/* `rows` holds EP_FLOAT_ROWS * gemm.depth elements; it is not read for pointwise convolutions. */
 void ep_conv_f32(const ep_conv_f32_args *args, const float *x, float *y, float *rows);
 
 #endif

@@ -12,13 +12,13 @@ static void block(const ep_gemm_f32_args *args, const float *EP_RESTRICT x, int3
                   float *EP_RESTRICT y)
 {
     const int32_t depth = args->depth, outputs = args->outputs;
-    float acc[EP_GEMM_ROWS][WIDTH];
+    float acc[EP_FLOAT_ROWS][WIDTH];
     for (int32_t r = 0; r < rows; r++)
         for (int32_t n = 0; n < WIDTH; n++) acc[r][n] = args->bias[first + n];
-    if (rows == EP_GEMM_ROWS) {
+    if (rows == EP_FLOAT_ROWS) {
         for (int32_t k = 0; k < depth; k++) {
             const float *w = args->weights + (ptrdiff_t)k * outputs + first;
-            for (int32_t r = 0; r < EP_GEMM_ROWS; r++)
+            for (int32_t r = 0; r < EP_FLOAT_ROWS; r++)
                 for (int32_t n = 0; n < WIDTH; n++) acc[r][n] += x[r * depth + k] * w[n];
         }
     } else {
@@ -46,7 +46,7 @@ static void column(const ep_gemm_f32_args *args, const float *EP_RESTRICT x, int
 void ep_gemm_f32(const ep_gemm_f32_args *args, const float *x, int32_t rows, float *y)
 {
     while (rows > 0) {
-        int32_t taken = rows < EP_GEMM_ROWS ? rows : EP_GEMM_ROWS, n = 0;
+        int32_t taken = rows < EP_FLOAT_ROWS ? rows : EP_FLOAT_ROWS, n = 0;
         for (; n + WIDTH <= args->outputs; n += WIDTH) block(args, x, taken, n, y);
         for (; n < args->outputs; n++) column(args, x, taken, n, y);
         x += (ptrdiff_t)taken * args->depth;

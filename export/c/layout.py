@@ -1,0 +1,73 @@
+"""`Layout`: how int8 weights lie in flash, and how matrices become what a layout's kernels read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .program import Array
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One layout of ep_base.h.
+
+    Attributes:
+        macro: its name there.
+        rows: EP_GEMM_ROWS, the int8 rows a convolution gathers.
+        float_rows: EP_FLOAT_ROWS, the same of floats.
+        outputs, depth: both are filled up to multiples of these, and lie in blocks of them.
+        offset: what is added to inputs before they are multiplied.
+        sources: kernel sources that take the place of others.
+    """
+
+    macro: str
+    rows: int
+    outputs: int = 1
+    depth: int = 1
+    offset: int = 0
+    sources: tuple[tuple[str, str], ...] = ()
+    float_rows: int = 4
+
+    def matrix(self, weights: Array) -> Array:
+        """[outputs, depth] int8 as convolutions and dense layers read it, one-dimensional."""
+        if self.outputs == self.depth == 1:
+            return weights.reshape(-1)
+        rows, columns = (-(-n // m) for n, m in zip(weights.shape, self._block, strict=True))
+        filled = np.zeros((rows * self.outputs, columns * self.depth), np.int8)
+        filled[: weights.shape[0], : weights.shape[1]] = weights
+        blocks = filled.reshape(rows, self.outputs, columns, self.depth)
+        return blocks.transpose(0, 2, 1, 3).reshape(-1)
+
+    def vector(self, values: Array) -> Array:
+        """One value an output, filled up."""
+        missing = -len(values) % self.outputs
+        return np.concatenate([values, np.zeros(missing, values.dtype)])
+
+    def depthwise(self, taps: Array) -> Array:
+        """[taps, channels] int8 as depthwise convolutions read it, one-dimensional."""
+        return self.matrix(taps.T) if self.offset else taps.reshape(-1)
+
+    def conv_scratch_bytes(self, depth: int) -> int:
+        """Memory in which a convolution gathers windows of `depth` int8 elements."""
+        return self.rows * depth
+
+    @property
+    def _block(self) -> tuple[int, int]:
+        return self.outputs, self.depth
+
+
+ROWS = Layout("EP_LAYOUT_ROWS", rows=4)
+BLOCKS = Layout(
+    "EP_LAYOUT_BLOCKS16X4",
+    rows=8,
+    outputs=16,
+    depth=4,
+    offset=128,
+    sources=(
+        ("ep_gemm_s8.c", "ep_gemm_s8_blocks.c"),
+        ("ep_depthwise_s8.c", "ep_depthwise_s8_blocks.c"),
+    ),
+    float_rows=8,
+)
