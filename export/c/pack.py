@@ -25,7 +25,7 @@ DEVICES: dict[str, Layout] = {
     "cortex-a76": NEON_DOT,
     "cortex-a78": NEON_DOT,
 }
-"""Device -> layout. All run everywhere; each is meant for the vector units of its device, "generic" for scalar cores."""
+"""Device -> layout. All run everywhere, each is meant for its device; "generic" suits scalar cores."""
 
 
 def layout_of(device: str) -> Layout:
