@@ -13,6 +13,7 @@ from ..runtime.errors import MissingToolError, ToolFailedError
 PACKAGES = {
     "qemu-aarch64": "qemu-user",
     "qemu-system-arm": "qemu-system-arm",
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "cc": "gcc libc6-dev",
     "dpkg-deb": "dpkg",

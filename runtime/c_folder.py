@@ -21,11 +21,20 @@ MAGIC = b"EDGEPRESS-C\n"
 
 
 @dataclass(frozen=True)
+class CCall:
+    """One kernel call of the model: the function, the layer it belongs to, its multiply-accumulates."""
+
+    function: str
+    source: str
+    macs: int
+
+
+@dataclass(frozen=True)
 class CFolder:
     """What edgepress_c.json says. `sources` are the .c files, `files` all code; paths are relative.
 
     `layout` names how weights are packed, `arena_bytes` is the memory between operators, `weights_bytes` the constants,
-    `kernels` the functions that are called.
+    `kernels` the functions that are called, `calls` all calls in their order.
     """
 
     name: str
@@ -42,6 +51,7 @@ class CFolder:
     operators: Dict[str, int]
     kernels: Tuple[str, ...]
     metadata: FileMetadata
+    calls: Tuple[CCall, ...] = ()
 
 
 def is_folder(path: Path) -> bool:

@@ -77,6 +77,10 @@ def _manifest(unit: Unit, sources: list[str], code: list[str], metadata: FileMet
         "arena_lower_bound_bytes": plan.lower_bound_bytes,
         "weights_bytes": lowered.program.weights_bytes,
         "operators": lowered.operators,
+        "calls": [
+            {"function": call.function, "source": call.source, "macs": call.macs}
+            for call in lowered.program.calls
+        ],
         "kernels": list(dict.fromkeys(call.function for call in lowered.program.calls)),
         "metadata": to_json(written),
     }

@@ -16,6 +16,7 @@ from ..tflite.lower import Lowered
 from ..tflite.lower import lower as lower_to_tflite
 from .builder import Builder
 from .layout import ROWS, Layout
+from .macs import macs_of
 from .program import Program, lifetimes
 
 Function = Callable[[Builder, LiteOperator], None]
@@ -103,11 +104,24 @@ def _program(model: LiteModel, layout: Layout) -> tuple[Program, dict[str, int]]
         function = known.get(operator.code)
         if function is None:
             raise _unknown(operator)
+        before = len(builder.program.calls)
         function(builder, operator)
+        _share_macs(builder.program, before, macs_of(model, operator))
         operators[operator.code] = operators.get(operator.code, 0) + 1
     program = builder.program
     program.outputs = [builder.write(index)[0].index for index in model.outputs]
     return _without_dead_calls(program), dict(sorted(operators.items()))
+
+
+_MOVES = ("ep_copy", "ep_fill", "ep_quantize", "ep_dequantize", "ep_cast")
+
+
+def _share_macs(program: Program, before: int, macs: int) -> None:
+    """Give an operator's MACs to the calls that it became, in equal parts; those that only move values get none."""
+    numbers = range(before, len(program.calls))
+    working = [n for n in numbers if not program.calls[n].function.startswith(_MOVES)]
+    for number in working:
+        program.calls[number] = replace(program.calls[number], macs=macs // len(working))
 
 
 def _without_dead_calls(program: Program) -> Program:

@@ -63,7 +63,7 @@ class Call:
     """One kernel call: `function(&arguments, reads..., writes..., scratch)`.
 
     `reads` and `writes` pair an operand with the C type of its elements. With `in_place` the first result may lie where
-    the first operand lies. `scratch` is in bytes, of C type `scratch_type`.
+    the first operand lies. `scratch` is in bytes, of C type `scratch_type`. `macs` is what it multiplies and adds.
     """
 
     function: str
@@ -76,6 +76,7 @@ class Call:
     in_place: bool = False
     scratch: int = 0
     scratch_type: str = ""
+    macs: int = 0
 
 
 @dataclass
