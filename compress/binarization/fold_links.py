@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from ...runtime.errors import InputError
 from .catalogue import OPERATORS
 from .layers import BinaryLayer
-from .thresholds import Array, NoThreshold, Staircase, probe
+from .thresholds import Array, NoThreshold, Staircase, pool_rule, probe
 
 POOLS = (nn.MaxPool1d, nn.MaxPool2d)
 CHANNELWISE = (
@@ -125,20 +125,10 @@ def make_link(model: fx.GraphModule, node: fx.Node, path: Path) -> Link:
     try:
         levels, pooled = _levels(model, layer, path, reach)
         staircase = probe(levels, reach)
-        pools = tuple(_pool_rule(values, levels) for values in pooled)
+        pools = tuple(pool_rule(values, levels) for values in pooled)
     except NoThreshold as error:
         return Link(name, reason=str(error))
     return Link(name, str(path.end.target), staircase, pools)
-
-
-def _pool_rule(values: Array, levels: Array) -> Array:
-    """[channels] 1 for OR, -1 for AND: whether the level rises or falls with the value that is pooled."""
-    order = np.argsort(values, axis=0, kind="stable")
-    steps = np.diff(np.take_along_axis(levels, order, axis=0).astype(np.int64), axis=0)
-    rises, falls = (steps > 0).any(0), (steps < 0).any(0)
-    if (rises & falls).any():
-        raise NoThreshold("its bit rises and falls with the value that is pooled")
-    return np.where(falls, -1, 1).astype(np.int8)
 
 
 def _levels(

@@ -120,6 +120,36 @@ def probe(levels: Array, reach: int) -> Staircase:
     return Staircase(values, direction, at.astype(np.int32), reach)
 
 
+def channel_blocks(reach: int, channels: int) -> list[slice]:
+    """Channels in blocks of which `probe` holds about four million levels at a time."""
+    step = max(1, (1 << 22) // (2 * reach + 1))
+    return [slice(start, min(channels, start + step)) for start in range(0, channels, step)]
+
+
+def join(parts: list[Staircase]) -> Staircase:
+    """One staircase of the channels of several, which have the same levels and reach."""
+    direction, at = ([getattr(p, name) for p in parts] for name in ("direction", "at"))
+    return Staircase(parts[0].values, np.concatenate(direction), np.concatenate(at), parts[0].reach)
+
+
+def pool_rule(values: Array, levels: Array) -> Array:
+    """int8 [channels]: 1 (OR of bits) where the level rises with the value that is pooled, -1 (AND) where it falls.
+
+    Args:
+        values: what is pooled, [sums, channels], for every sum there can be.
+        levels: what becomes of them, [sums, channels].
+
+    Raises:
+        NoThreshold: a channel's level rises and falls.
+    """
+    order = np.argsort(values, axis=0, kind="stable")
+    steps = np.diff(np.take_along_axis(levels, order, axis=0).astype(np.int64), axis=0)
+    rises, falls = (steps > 0).any(0), (steps < 0).any(0)
+    if (rises & falls).any():
+        raise NoThreshold("its bit rises and falls with the value that is pooled")
+    return np.where(falls, -1, 1).astype(np.int8)
+
+
 def popcount_sums(inputs: Array, weights: Array) -> Array:
     """Sums of signs by XOR and popcount: [rows, K] and [outputs, K] of +-1 -> int64 [rows, outputs].
 

@@ -19,15 +19,24 @@ from .judge import OWN_DOMAIN
 from .metadata import finish, read_metadata
 
 
-def expand(hub: Any, keep: Collection[tuple[str, str]] = ()) -> Any:
-    """A hub without packed functions, but for (domain, name) in `keep`; `hub` itself if there is nothing to do."""
+def expand(hub: Any, keep: Collection[tuple[str, str]] = (), spare: Collection[str] = ()) -> Any:
+    """A hub without packed functions; `hub` itself if there is nothing to do.
+
+    Args:
+        keep: (domain, name) of functions that stay.
+        spare: outputs of nodes that stay.
+    """
     wanted = {name for name in BODIES if (OWN_DOMAIN, name) not in keep}
-    if not any(n.domain == OWN_DOMAIN and n.op_type in wanted for n in hub.graph.node):
-        return hub
     graph = Graph.read(hub)
-    for node in list(graph.nodes):
-        if node.domain == OWN_DOMAIN and node.op in wanted:
-            _expand(graph, node)
+    chosen = [
+        node
+        for node in graph.nodes
+        if node.domain == OWN_DOMAIN and node.op in wanted and node.outputs[0] not in spare
+    ]
+    if not chosen:
+        return hub
+    for node in chosen:
+        _expand(graph, node)
     used = {n.op for n in graph.nodes if n.domain == OWN_DOMAIN}
     graph.functions = [f for f in graph.functions if f.domain != OWN_DOMAIN or f.name in used]
     if not used:

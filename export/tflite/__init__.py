@@ -38,6 +38,7 @@ def to_tflite(
     metadata: FileMetadata | None = None,
     fc_granularity: str = "channel",
     custom: Mapping[tuple[str, str], Function] | None = None,
+    binary: str = "int8",
 ) -> bytes:
     """The TFLite file of a hub model: `convert` without the remarks."""
     return convert(
@@ -48,6 +49,7 @@ def to_tflite(
         metadata=metadata,
         fc_granularity=fc_granularity,
         custom=custom,
+        binary=binary,
     ).data
 
 
@@ -60,26 +62,26 @@ def convert(
     metadata: FileMetadata | None = None,
     fc_granularity: str = "channel",
     custom: Mapping[tuple[str, str], Function] | None = None,
+    binary: str = "int8",
 ) -> Converted:
     """Convert a hub model (onnx.ModelProto; never changed). Same hub, same bytes.
 
     Arguments and errors are those of `lower.lower`; packed one-bit functions become built-in operators over int8
-    signs, unless `custom` says how to write them. `metadata` goes into the file as JSON, with
-    the precision and the input layouts that were made. Layouts of outputs with more than two axes
-    are its extra entry "output_layouts".
+    signs, or Larq Compute Engine's operators (`binary` "lce"), unless `custom` says how to write them.
+    `metadata` goes into the file as JSON, with the precision and the input layouts that were made. Layouts of outputs
+    with more than two axes are its extra entry "output_layouts".
     """
-    from ..onnx.binary_expand import expand
     from .lower import lower
     from .write import write
 
-    kept = {(domain, name) for domain, name in custom or {}}
     lowered = lower(
-        expand(hub, kept),
+        hub,
         precision=precision,
         io=io,
         io_layout=io_layout,
         fc_granularity=fc_granularity,
         custom=custom,
+        binary=binary,
     )
     if metadata is not None:
         extra = dict(metadata.extra)

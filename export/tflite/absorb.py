@@ -72,7 +72,7 @@ class Absorber:
             else:
                 self._compute(node)
         self.graph.outputs = [self._leave(name) for name in self.graph.output_names]
-        return _without_dead_nodes(self.graph)
+        return without_dead_nodes(self.graph)
 
     def _activation(self, name: str, alias: str = "", params: QParams | None = None) -> str:
         """Add the value of hub tensor `name` (as `alias`), int8 if it has parameters."""
@@ -271,7 +271,7 @@ def _any_in(names: list[str], table: Mapping[str, object]) -> bool:
     return any(name in table for name in names)
 
 
-def _without_dead_nodes(graph: Graph) -> Graph:
+def without_dead_nodes(graph: Graph) -> Graph:
     """Drop nodes whose outputs nobody reads."""
     needed = set(graph.outputs)
     kept = []

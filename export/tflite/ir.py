@@ -40,7 +40,8 @@ class LiteOperator:
 
     `options` are the fields of the operator's options table by schema name (Conv2DOptions:
     {"padding": "SAME", "stride_w": 1, ...}); enumerations are given by name. Inputs use -1 for an
-    omitted optional tensor. `source` is the hub node it comes from, for messages.
+    omitted optional tensor. A custom operator has the bytes `custom_options`, or integers in `options` that become a
+    flexbuffer map. `source` is the hub node it comes from, for messages.
     """
 
     code: str

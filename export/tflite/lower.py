@@ -54,10 +54,13 @@ from .borders import place_inputs, place_outputs
 from .context import Lowering
 from .ir import LiteModel
 from .layout import Order
+from .lce_graph import LCE, rewrite
 from .neutral import BORDER, Node
 from .prune import prune
 
 Function = Callable[[Lowering, Node], None]
+
+BINARY_FORMS = ("int8", "lce")
 
 PRECISIONS = ("auto", "float32", "fp16", "int8", "dynamic", "weight-only")
 
@@ -69,6 +72,7 @@ FAMILIES = (
     "ops_dense",
     "ops_elementwise",
     "ops_join",
+    "ops_lce",
     "ops_math",
     "ops_norm",
     "ops_padding",
@@ -117,6 +121,7 @@ def lower(
     io_layout: str = "nhwc",
     fc_granularity: str = "channel",
     custom: Mapping[tuple[str, str], Function] | None = None,
+    binary: str = "int8",
 ) -> Lowered:
     """Lower a hub model (onnx.ModelProto; never changed) to TFLite's operators.
 
@@ -129,6 +134,8 @@ def lower(
         io_layout: "nhwc" (channels last at the borders) or "nchw" (as torch has it).
         fc_granularity: "channel" or "tensor": scales of FULLY_CONNECTED weights.
         custom: lowerings of nodes of other domains by (domain, operator).
+        binary: what packed one-bit layers become: "int8" (built-in operators over +-1), or "lce" (the custom
+            operators of Larq Compute Engine, see ops_lce; layers that have no such form become int8, with a note).
 
     Raises:
         UnsupportedOperatorError: no lowering for an operator or an attribute.
@@ -139,9 +146,13 @@ def lower(
     _check_choice("io", io, ("int8", "float"))
     _check_choice("io_layout", io_layout, ("nhwc", "nchw"))
     _check_choice("fc_granularity", fc_granularity, ("channel", "tensor"))
+    _check_choice("binary", binary, BINARY_FORMS)
     lowerings, int8_operators = registry()
+    hub, remarks = _unpacked(hub, binary, frozenset(custom or ()))
     hub = _written_out(hub, lowerings)
     graph = hub_graph.build(hub, int8_operators, io)
+    if binary == "lce":
+        graph = rewrite(graph)
     quantized = any(node.int8 or node.domain == BORDER for node in graph.nodes)
     held = any(v.is_constant and v.quantization is not None for v in graph.values.values())
     precision = _resolve(precision, quantized, held)
@@ -161,12 +172,29 @@ def lower(
     return Lowered(
         model=low.model,
         extra_quantize=(*graph.notes, *low.extra_quantize),
-        notes=tuple(low.notes),
+        notes=(*remarks, *low.notes),
         orders={name: order for name, order in orders.items() if name in names},
         input_layouts=low.input_layouts,
         output_layouts=output_layouts,
         precision=precision,
     )
+
+
+def _unpacked(
+    hub: Any, binary: str, custom: frozenset[tuple[str, str]]
+) -> tuple[Any, tuple[tuple[str, str], ...]]:
+    """(hub whose packed layers have a lowering, (tensor, remark) of those that did not get the form asked for)."""
+    from ..onnx.binary_expand import expand
+
+    if binary == "int8":
+        return expand(hub, custom), ()
+    from ..onnx.binary_links import fold_links
+    from .lce_fit import split
+
+    hub = fold_links(hub)
+    taken, others = split(hub)
+    remarks = tuple((name, f"int8 signs, built-in operators: {why}") for name, why in others)
+    return expand(hub, custom, taken), remarks
 
 
 def _written_out(hub: Any, lowerings: Mapping[tuple[str, str], Function]) -> Any:
@@ -186,7 +214,8 @@ def registry() -> tuple[dict[tuple[str, str], Function], dict[str, Int8Test]]:
     for family in _families():
         lowerings.update({("", name): f for name, f in family.LOWERINGS.items()})
         lowerings.update({(BORDER, n): f for n, f in getattr(family, "BORDERS", {}).items()})
-        int8_operators.update(family.INT8)
+        int8_operators.update(getattr(family, "INT8", {}))
+        lowerings.update({(LCE, n): f for n, f in getattr(family, "CUSTOM", {}).items()})
     return lowerings, int8_operators
 
 

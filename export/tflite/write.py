@@ -13,6 +13,7 @@ from ...runtime.errors import InputError
 from ...runtime.tflite_operators import OPERATOR_CODES, OPERATOR_OPTIONS, OPTIONS_UNION
 from ...runtime.tflite_tables import SCHEMA_VERSION
 from .flatbuffer import TableWriter
+from .flexmap import flexmap
 from .ir import LiteModel, LiteOperator, LiteQuantization, LiteTensor
 from .op_versions import minimum_runtime
 
@@ -239,8 +240,9 @@ def _quantization(writer: TableWriter, quantization: LiteQuantization, where: st
 def _operator(writer: TableWriter, operator: LiteOperator, code: int) -> int:
     values: dict[str, int | str] = {}
     if operator.code == "CUSTOM":
-        if operator.custom_options:
-            values["custom_options"] = writer.vector("[ubyte]", operator.custom_options)
+        stored = operator.custom_options or (operator.options and flexmap(operator.options))
+        if stored:
+            values["custom_options"] = writer.vector("[ubyte]", stored)
             values["custom_options_format"] = "FLEXBUFFERS"
     elif operator.code in OPERATOR_OPTIONS:
         table = OPERATOR_OPTIONS[operator.code]
