@@ -6,7 +6,7 @@ found = profile_files(Request(files, device="ssh://pi@pi4"), progress)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..devices.profile import Profile
 
 HOST = "host"
+LAYERS_NOT_COUNTED = "layers of TFLite and ONNX files are not counted one by one under emulation"
 FIRMWARE = (
     "files are not run on {device} from here: run them in your firmware and read its record with "
     "`edgepress devices import`"
@@ -48,11 +49,12 @@ class Request:
 
 @dataclass
 class Profiled:
-    """What came out: measurements, ratios to the baseline, times of layers, remarks."""
+    """What came out: measurements, ratios to the baseline, times of layers, instructions of calls, remarks."""
 
     rows: list[tuple[Path, Measurement]] = field(default_factory=list)
     ratios: list[dict[str, Any]] = field(default_factory=list)
     layers: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -80,8 +82,10 @@ def profile_files(request: Request, progress: Progress | None = None) -> Profile
         UsageError: unknown device or engine, an engine that does not run the file, a device that cannot.
         As `measure_host`, `measure_board`, `count_instructions`.
     """
-    if request.estimate or _is_microcontroller(request.device):
+    if request.estimate:
         return _estimated(request)
+    if _is_microcontroller(request.device):
+        return _on_microcontroller(request, progress)
     for name in request.engines:
         find_engine(name)
     for path in [*request.files, *([request.compare] if request.compare else [])]:
@@ -98,10 +102,28 @@ def profile_files(request: Request, progress: Progress | None = None) -> Profile
 
 
 def _is_microcontroller(device: str) -> bool:
-    """True for the name of one: nothing can be run there from here, so it is estimated."""
+    """True for the name of one: exported C runs there under emulation, of other files estimates are told."""
     from ..devices.profile import load_profile
 
     return device != HOST and "://" not in device and load_profile(device).device_class == "mcu"
+
+
+def _on_microcontroller(request: Request, progress: Progress | None) -> Profiled:
+    """Exported C is run under emulation; what else there is is estimated."""
+    from ..devices.profile import load_profile
+
+    folders = tuple(path for path in request.files if _format(path) == "c")
+    others = tuple(path for path in request.files if path not in folders)
+    if not folders:
+        return _estimated(request)
+    found = _emulated(replace(request, files=folders), load_profile(request.device), progress)
+    if others:
+        software = tuple(name for name in request.engines if name != "native")
+        rest = replace(request, files=others, engines=software, compare=None, layers=False)
+        told = _estimated(rest)
+        found.rows += told.rows
+        found.notes += told.notes
+    return found
 
 
 def _estimated(request: Request) -> Profiled:
@@ -219,22 +241,29 @@ def _emulated(request: Request, profile: Profile, progress: Progress | None) -> 
     for path, engine in jobs:
         for one in [request.compare] * (request.compare is not None) + [path]:
             if one is not None and (one, engine) not in counted:
-                counted[one, engine] = _count(profile, one, engine)
+                counted[one, engine] = _count(profile, one, engine, request.layers, found)
                 found.rows.append((one, counted[one, engine]))
         if request.compare is not None:
             found.ratios.append(_count_ratio(request.compare, path, engine, counted))
         if progress:
             progress.advance()
-    if request.layers:
-        found.notes.append("layers are not counted one by one under emulation")
     return found
 
 
-def _count(profile: Profile, path: Path, engine: str) -> Measurement:
+def _count(profile: Profile, path: Path, engine: str, layers: bool, found: Profiled) -> Measurement:
+    """Instructions of one file; those of its layers go to `found` where they can be told."""
     from ..devices.instruction_counts import count_instructions
     from ..devices.proof import reference_session
     from ..runtime.timing import random_inputs
 
+    if engine == "native":
+        from .c_profile import calls_document, count_folder
+
+        result, measurement = count_folder(path, profile, calls=layers)
+        found.calls += [calls_document(path, profile, result)] if layers else []
+        return measurement
+    if layers and LAYERS_NOT_COUNTED not in found.notes:
+        found.notes.append(LAYERS_NOT_COUNTED)
     session = reference_session(path, engine)
     given = random_inputs(session.artifact.inputs, 0)
     expected = session.run(given) if session.engine == engine else None
@@ -244,7 +273,12 @@ def _count(profile: Profile, path: Path, engine: str) -> Measurement:
 def _count_ratio(
     base: Path, path: Path, engine: str, counted: Mapping[tuple[Path, str], Measurement]
 ) -> dict[str, Any]:
-    one, two = (counted[file, engine].values["instructions"] for file in (base, path))
+    one, two = (counted[file, engine].values.get("instructions") for file in (base, path))
+    if one is None or two is None:
+        raise MissingToolError(
+            "instructions cannot be compared: this QEMU does not count",
+            hint="edgepress doctor tells why",
+        )
     told = {"file": str(path), "baseline": str(base), "engine": engine}
     return {**told, "evidence": "emulated", "metric": "instructions", "ratio": two / one}
 

@@ -88,9 +88,13 @@ def _row(
     reason = ""
     for start in range(0, len(stored), CHUNK):
         part = stored[start : start + CHUNK]
+        expected = [session.run(given) for given in part]
+        if candidate.engine == "native" and isinstance(run, _Emulated):
+            reason = reason or run.c_problem(path, part, expected, start)
+            continue
         found = run.outputs(path, candidate.engine, part)
-        for index, (given, outputs) in enumerate(zip(part, found, strict=True)):
-            problem = departs(outputs, session.run(given))
+        for index, (wanted, outputs) in enumerate(zip(expected, found, strict=True)):
+            problem = departs(outputs, wanted)
             if problem and not reason:
                 reason = f"sample {start + index}: {problem}"
     return DeviceRow(
@@ -132,19 +136,27 @@ class _Board:
 
 
 class _Emulated:
-    """An emulated board."""
+    """An emulated board or microcontroller; the latter runs exported C only."""
 
     evidence = Evidence.EMULATED
 
     def __init__(self, device: str):
-        from ..devices.emulate_pi import open_board
         from ..devices.profile import load_profile
 
         self._profile = load_profile(device)
-        open_board(self._profile)
+        self._ready = False
 
     def has(self, engine: str) -> bool:
-        """All engines were set up with it."""
+        """All engines were set up with a board; C is compiled here for whatever can be emulated."""
+        if engine == "native":
+            return True
+        if self._profile.device_class == "mcu":
+            return False
+        if not self._ready:
+            from ..devices.emulate_pi import open_board
+
+            open_board(self._profile)
+            self._ready = True
         return True
 
     def outputs(
@@ -154,6 +166,24 @@ class _Emulated:
         from ..devices.emulate_pi import run_emulated_samples
 
         return run_emulated_samples(self._profile, path, engine, samples)
+
+    def c_problem(
+        self,
+        path: Path,
+        samples: Sequence[Sequence[Array]],
+        expected: Sequence[Sequence[Array]],
+        start: int,
+    ) -> str:
+        """What is wrong with an exported C folder there, "" if nothing: integers must be equal."""
+        from ..devices.emulate_c import run_c
+        from ..devices.firmware_vectors import Vectors
+        from ..runtime.errors import ParityError
+
+        try:
+            run_c(path, self._profile, Vectors(samples, expected))
+        except ParityError as error:
+            return f"from sample {start} on: {error.what}"
+        return ""
 
 
 def _runner(device: str, options: BoardOptions, stack: ExitStack) -> _Board | _Emulated:

@@ -85,7 +85,7 @@ def _plain(value: Any) -> Any:
 
 def _annotation(hint: Any, metadata: Mapping[str, Any]) -> Any:
     """The field's type for pydantic: nested records as models, choices as literals, limits and units attached."""
-    from pydantic import BeforeValidator, Field
+    from pydantic import AfterValidator, BeforeValidator, Field
 
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
@@ -104,10 +104,27 @@ def _annotation(hint: Any, metadata: Mapping[str, Any]) -> Any:
     limits = {key: metadata[key] for key in ("ge", "gt", "le", "lt") if key in metadata}
     annotated: Any = Annotated[hint, Field(**limits)] if limits else hint
     parsers = {"bytes": parse_bytes, "percent": parse_percent}
-    if "kind" in metadata:
+    if metadata.get("kind") == "c_device":
+        annotated = Annotated[annotated, AfterValidator(known_c_device)]
+    elif "kind" in metadata:
         limits_of_kind = Field(ge=0, json_schema_extra={"type": ["number", "string"]})
         annotated = Annotated[annotated, limits_of_kind, BeforeValidator(parsers[metadata["kind"]])]
     return annotated
+
+
+def known_c_device(value: str) -> str:
+    """A device that C can be packed for; a pydantic `ValueError` with the ones there are for any other."""
+    from pydantic_core import PydanticCustomError
+
+    from ..export.c.pack import core_of
+    from ..runtime.errors import UsageError
+
+    try:
+        core_of(value)
+    except UsageError as error:
+        said = {"said": f"{error.what}; {error.hint}"}
+        raise PydanticCustomError("c_device", "{said}", said) from error
+    return value
 
 
 @functools.cache

@@ -12,7 +12,6 @@ from typing import Any
 from ..compress.passes import option
 
 FORMATS = ("onnx", "tflite", "c")
-C_DEVICES = ("generic", "x86-64")
 USUAL_FORMATS = ("onnx", "tflite")
 PRECISIONS = ("float32", "fp16", "int8", "dynamic", "weight-only")
 ENGINES = ("onnxruntime", "tflite", "litert", "native")
@@ -43,7 +42,11 @@ class ExportOptions:
     io_layout: str = option(
         "nhwc", "axes of TFLite and C inputs and outputs", choices=("nhwc", "nchw")
     )
-    c_device: str = option("generic", "whose layout C's weights are packed in", choices=C_DEVICES)
+    c_device: str = option(
+        "generic",
+        "whose layout C's weights are packed in: generic, x86-64, a core (cortex-m4) or a device (pi5)",
+        kind="c_device",
+    )
 
 
 @dataclass(frozen=True)

@@ -41,14 +41,16 @@ def core_of(device: str) -> str:
     """The key of DEVICES that a device stands for; an unknown one is a `UsageError`."""
     if device in DEVICES:
         return device
-    from ...devices.profile import load_profile, profile_names
+    from ...devices.profile import load_profile
 
-    if device not in profile_names():
+    try:
+        profile = load_profile(device)
+    except UsageError as error:
         raise UsageError(
-            f"device is {device!r}",
-            hint=f"C is packed for {', '.join(DEVICES)}, or a device of edgepress devices list",
-        )
-    cores = [core.name for core in load_profile(device).cores if core.name in DEVICES]
+            f"C is packed for no device called {device!r}",
+            hint=f"it is for {', '.join(DEVICES)}, or a device of edgepress devices list",
+        ) from error
+    cores = [core.name for core in profile.cores if core.name in DEVICES]
     if not cores:
         raise UsageError(f"C is not packed for the cores of {device!r}", hint="use generic")
     return cores[0]

@@ -30,6 +30,18 @@ PRECISIONS = ("float32", "fp16", "int8", "dynamic", "weight-only")
 AUTO = "float32, or int8 for a quantized model"
 
 
+def _c_device(_: click.Context, __: click.Parameter, value: str) -> str:
+    if value != "generic":
+        from ...export.c.pack import core_of
+        from ...runtime.errors import UsageError
+
+        try:
+            core_of(value)
+        except UsageError as error:
+            raise click.BadParameter(f"{error.what}; {error.hint}") from error
+    return value
+
+
 @click.command("export")
 @click.argument("model")
 @click.option(
@@ -58,10 +70,11 @@ AUTO = "float32, or int8 for a quantized model"
 @click.option(
     "--device",
     "c_device",
-    type=click.Choice(["generic", "x86-64"]),
     default="generic",
     show_default=True,
-    help="Whose layout the weights of C folders are packed in.",
+    metavar="DEVICE",
+    callback=_c_device,
+    help="What C folders are packed for: generic, x86-64, a core (cortex-m4), or a device's name (pi5).",
 )
 @shapes_option
 @ptq_options

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     help="Measure this file in turn with each, and say how they differ.",
 )
 @click.option(
-    "--layers", is_flag=True, help="Times of layers as well, where the engine tells them."
+    "--layers",
+    is_flag=True,
+    help="Layers as well: their times where the engine tells them, instructions of exported C under emulation.",
 )
 @click.option(
     "--estimate",
@@ -53,9 +55,11 @@ def command(call: Invocation, /, **options: Any) -> int:
     """Measure FILES on this machine, on a board, or count their instructions on an emulated one.
 
     Every number stands with its evidence: "host" is never the latency of another device, a board's is "measured", an
-    emulated board gives instruction counts and never milliseconds, and what is "estimated" (--estimate, and all
-    microcontrollers) has a band or is not told. On a board the outputs are compared with this machine's first; a
-    throttled run, or one during which the clock moved, is shown and ends with exit code 3.
+    emulated board gives instruction counts and never milliseconds, and what is "estimated" (--estimate, and TFLite and
+    ONNX files on microcontrollers) has a band or is not told. Exported C folders run on emulated boards and
+    microcontrollers: instructions, flash, RAM and stack, with --layers those of every kernel call. On a board the
+    outputs are compared with this machine's first; a throttled run, or one during which the clock moved, is shown and
+    ends with exit code 3.
     """
     from ..device_profile import Request, profile_files
 
@@ -89,11 +93,13 @@ def _document(found: Profiled) -> dict[str, Any]:
         "measurements": [{"file": str(path), **to_json(m)} for path, m in found.rows],
         "comparisons": found.ratios,
         "layers": found.layers,
+        "calls": found.calls,
         "notes": found.notes,
     }
 
 
 def _text(found: Profiled) -> str:
+    from ..c_profile import calls_text, firmware_table, is_firmware_row
     from ..estimate_profile import estimates_table, in_table, is_estimate
     from ..mcu_profile import is_mcu_row, mcu_table
     from ..profile_text import counts_table, difference, latency_table, layers_text
@@ -101,11 +107,16 @@ def _text(found: Profiled) -> str:
     guessed = [(path, m) for path, m in found.rows if is_estimate(m) and not is_mcu_row(m)]
     special = [(path, m) for path, m in found.rows if is_mcu_row(m)]
     timed = [(path, m) for path, m in found.rows if "latency_ms" in m.values and not is_estimate(m)]
-    counted = [(path, m) for path, m in found.rows if "instructions" in m.values]
+    firmware = [(path, m) for path, m in found.rows if is_firmware_row(m)]
+    counted = [
+        (path, m) for path, m in found.rows if "instructions" in m.values and not is_firmware_row(m)
+    ]
     lines = [latency_table(timed)] * bool(timed) + [counts_table(counted)] * bool(counted)
     lines += [estimates_table(guessed)] * bool(guessed) + [mcu_table(special)] * bool(special)
+    lines += [firmware_table(firmware)] * bool(firmware)
     lines += [difference(ratio) for ratio in found.ratios]
     lines += [layers_text(layers) for layers in found.layers]
+    lines += [calls_text(calls) for calls in found.calls]
     notes = [note for _, m in found.rows for note in m.notes if not in_table(note)] + found.notes
     lines += [f"note: {note}" for note in dict.fromkeys(notes)]
     for path, m in found.rows:
