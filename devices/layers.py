@@ -125,13 +125,14 @@ def layer_table(source: Path | str | bytes | onnx.ModelProto, where: str = "") -
         source = read_model_bytes(Path(source))
     name = Path(where).name
     if isinstance(source, bytes):
-        if detect_format(source, where) == "tflite":
+        form = detect_format(source, where)
+        if form in ("tflite", "lce"):
             from ..runtime.tflite_schema import read_model
             from .layers_tflite import tflite_layers
 
             layers, notes = tflite_layers(read_model(source, where))
             return LayerTable(name, "tflite", layers, notes)
-        if detect_format(source, where) == "c":
+        if form == "c":
             raise InputError(
                 "a C folder has no layer table",
                 where=where,

@@ -86,7 +86,7 @@ def open_reference(reference: Any, label: str) -> Base:
         return Base(subject.label, subject.run, subject)
     path = Path(reference.path)
     data, label = read_model_bytes(path), label or path.name
-    if detect_format(data, str(path)) == "tflite":
+    if detect_format(data, str(path)) in ("tflite", "lce"):
         file = TfliteSubject(path, reference.engine, reference.orders, reference.layout)
         return Base(label, file.run, None, file)
     if detect_format(data, str(path)) == "c":

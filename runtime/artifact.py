@@ -76,7 +76,7 @@ class FileMetadata:
 
 @dataclass(frozen=True)
 class Artifact:
-    """An exported (or foreign) model file. `format` is "onnx", "tflite" or "c" (a folder)."""
+    """An exported (or foreign) model file. `format` as `detect_format` gives it."""
 
     path: Path
     format: str
@@ -116,7 +116,7 @@ def read_model_bytes(path: Path) -> bytes:
 
 
 def detect_format(data: bytes, where: str = "") -> str:
-    """ "tflite", "onnx" or "c", judged by content.
+    """ "tflite", "lce" (TFLite with Larq Compute Engine's operators), "onnx" or "c", judged by content.
 
     C folders begin as `c_folder.folder_bytes` does, TFLite
     carries the identifier TFL3 at byte 4; an ONNX ModelProto starts with field 1
@@ -125,7 +125,7 @@ def detect_format(data: bytes, where: str = "") -> str:
     from .c_folder import MAGIC
 
     if data[4:8] == b"TFL3":
-        return "tflite"
+        return "lce" if _holds_lce(data) else "tflite"
     if data.startswith(MAGIC):
         return "c"
     if _looks_like_onnx(data):
@@ -135,6 +135,20 @@ def detect_format(data: bytes, where: str = "") -> str:
         where=where,
         hint="export the model again; the file may be damaged or of another format",
     )
+
+
+def _holds_lce(data: bytes) -> bool:
+    """True if a TFLite file names one of Larq Compute Engine's operators among its operator codes."""
+    from .flatbuffer import Flatbuffer, root
+    from .lce_operators import OPERATORS
+
+    if b"Lce" not in data:
+        return False
+    try:
+        codes = root(Flatbuffer(data), "Model").get("operator_codes")
+        return any(code.get("custom_code") in OPERATORS for code in codes)
+    except InputError:
+        return False  # damaged: whoever reads it says where
 
 
 def _looks_like_onnx(data: bytes) -> bool:
@@ -200,7 +214,7 @@ def open_artifact(path: Path) -> Artifact:
     fmt = detect_format(data, str(path))
     if fmt == "c":
         return describe_folder(path, data)
-    if fmt == "tflite":
+    if fmt in ("tflite", "lce"):
         from .specs import tflite_specs
         from .tflite_schema import read_model
 

@@ -21,13 +21,17 @@ from .files import sha256_bytes, sha256_file
 
 @dataclass(frozen=True)
 class Engine:
-    """`module` holds what is called, `package` is what gets installed. "native" needs no module but a compiler."""
+    """`module` holds what is called, `package` is what gets installed. "native" needs no module but a compiler.
+
+    `timed` is False for a reference: it proves a file, its times say nothing.
+    """
 
     name: str
     format: str
     module: str
     package: str
     needs_numpy_1: bool = False
+    timed: bool = True
 
 
 ENGINES: Tuple[Engine, ...] = (
@@ -35,12 +39,13 @@ ENGINES: Tuple[Engine, ...] = (
     Engine("tflite", "tflite", "tflite_runtime.interpreter", "tflite-runtime", needs_numpy_1=True),
     Engine("litert", "tflite", "ai_edge_litert.interpreter", "ai-edge-litert"),
     Engine("native", "c", "", "a C compiler"),
+    Engine("lce-reference", "lce", "", "a TFLite engine", timed=False),
 )
 """In order of preference within a format."""
 
 
 def engines_for(fmt: str) -> Tuple[str, ...]:
-    """Names of the engines able to run files of format "onnx", "tflite" or "c", installed or not."""
+    """Names of the engines able to run files of format "onnx", "tflite", "c" or "lce", installed or not."""
     return tuple(engine.name for engine in ENGINES if engine.format == fmt)
 
 
@@ -67,6 +72,8 @@ def import_engine(engine: Engine) -> Any:
 
         native.find_compiler()
         return native
+    if engine.format == "lce":
+        return choose_engine("tflite", None, "")[1]  # runs the built-in operators
     if engine.needs_numpy_1 and int(numpy.__version__.split(".")[0]) >= 2:
         raise MissingToolError(
             f"{engine.package} does not work with numpy {numpy.__version__} (it was built for numpy 1)",
@@ -95,7 +102,9 @@ def engine_version(engine: Engine) -> str:
         from . import native
 
         return native.find_compiler().version
-
+    if engine.format == "lce":
+        under = choose_engine("tflite", None, "")[0]
+        return f"{under.name} {engine_version(under)}"
     try:
         return metadata.version(engine.package)
     except metadata.PackageNotFoundError:

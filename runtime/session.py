@@ -83,7 +83,8 @@ def open_session(path: Path, engine: Optional[str] = None, threads: int = 1) -> 
 
     Args:
         path: ONNX or TFLite file, or the folder of an exported C model, judged by its content.
-        engine: "onnxruntime", "tflite", "litert" or "native"; None for the format's first usable engine.
+        engine: "onnxruntime", "tflite", "litert", "native" or "lce-reference"; None for the
+            format's first usable engine.
         threads: threads an operator may use; operators run one after the other.
 
     Raises:
@@ -106,6 +107,10 @@ def open_session(path: Path, engine: Optional[str] = None, threads: int = 1) -> 
         from .session_native import NativeSession
 
         made = NativeSession(path, data)
+    elif fmt == "lce":
+        from .session_lce import LceSession
+
+        made = LceSession(module, path, data, threads)
     else:
         from .session_tflite import TfliteSession
 

@@ -28,7 +28,7 @@ def inspect_file(path: Path) -> dict[str, Any]:
         return {**facts, "format": "npz", **_npz(path)}
     form = detect_format(data, str(path))
     facts["format"] = form
-    readers = {"tflite": _tflite, "onnx": _onnx, "c": _c_folder}
+    readers = {"tflite": _tflite, "lce": _tflite, "onnx": _onnx, "c": _c_folder}
     return {**facts, **readers[form](data, str(path))}
 
 

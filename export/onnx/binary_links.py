@@ -157,7 +157,7 @@ def _probe(
 
 
 def _replace(graph: Graph, node: Node, path: Path, staircase: Staircase, turn: Array) -> None:
-    """Thresholds for scale and bias; of the steps only pools stay. The path's end keeps its name."""
+    """Thresholds for scale and bias; of the steps only pools stay. Values that changed get other names."""
     rank = graph.constants[node.input(3)].ndim
     base, shape = node.scope or node.outputs[0], (-1, *(1,) * (rank - 1))
     made = {"scale": turn * staircase.direction, "bias": turn * (0.5 - staircase.at[:, 0])}
@@ -170,10 +170,24 @@ def _replace(graph: Graph, node: Node, path: Path, staircase: Staircase, turn: A
     for step in [s for s in path.steps if s.op == "MaxPool"]:
         step.inputs[0] = last.outputs[0]
         last = graph.add(step)
-    value = last.outputs[0]
+    if last.outputs[0] != path.end:
+        graph.replace_uses(path.end, last.outputs[0])
+    readers = graph.users(last.outputs[0])
+    for step in dict.fromkeys((node, *_behind(graph, node.outputs[0]))):
+        graph.rename_output(step, 0, graph.fresh(f"{step.outputs[0]}.sign"))
     if (turn == 1).all():
-        if value != path.end:
-            graph.rename_output(last, 0, path.end)
         return
     factor = graph.constant(f"{base}_turn", turn.astype(np.float32).reshape(shape))
-    graph.add(make_node("Mul", [value, factor], [path.end], path.end, node.scope))
+    turned = graph.fresh(f"{path.end}.sign")
+    graph.add(make_node("Mul", [last.outputs[0], factor], [turned], turned, node.scope))
+    for reader in readers:
+        graph.set_input(reader, reader.inputs.index(last.outputs[0]), turned)
+
+
+def _behind(graph: Graph, name: str) -> list[Node]:
+    """Nodes up to the packed layers that read value `name`: their values keep nothing but signs."""
+    found: list[Node] = []
+    for user in graph.users(name):
+        if not is_binary(user):
+            found += [user, *_behind(graph, user.outputs[0])]
+    return found

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...runtime.lce_kernels import WORD_BITS, pack, unpack
 from .neutral import Array
 
-WORD_BITS = 32
+__all__ = ["WORD_BITS", "pack_words", "unpack_words", "words"]
 
 
 def words(channels: int) -> int:
@@ -16,15 +17,9 @@ def words(channels: int) -> int:
 
 def pack_words(signs: Array) -> Array:
     """+-1 with channels on the last axis -> int32 with words there; unused bits are 0."""
-    count = signs.shape[-1]
-    bits = np.zeros((*signs.shape[:-1], words(count) * WORD_BITS), bool)
-    bits[..., :count] = signs < 0
-    packed = np.packbits(bits, axis=-1, bitorder="little")
-    return np.ascontiguousarray(packed).view("<i4").astype(np.int32)
+    return pack(np.asarray(signs) < 0)
 
 
 def unpack_words(packed: Array, channels: int) -> Array:
     """int8 +-1 of the first `channels` channels."""
-    octets = np.ascontiguousarray(packed.astype("<i4")).view(np.uint8)
-    bits = np.unpackbits(octets, axis=-1, bitorder="little", count=channels)
-    return np.asarray(1 - 2 * bits.astype(np.int8))
+    return np.asarray(1 - 2 * unpack(packed)[..., :channels].astype(np.int8))
