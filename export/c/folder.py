@@ -15,6 +15,7 @@ from ...runtime.specs import OUTPUT_LAYOUTS
 from .arrange import arrange
 from .emit import Unit, header_text, source_text
 from .kernels import needed
+from .layout_bits import variants
 from .lower import LoweredC
 from .names import identifier
 from .pack import layout_of, target_header
@@ -45,7 +46,7 @@ def write_folder(
     unit = Unit(identifier(name), lowered, arrange(lowered.program), device, __version__)
     code = {f"{unit.name}.c": source_text(unit), f"{unit.name}.h": header_text(unit)}
     headers = {call.header for call in lowered.program.calls}
-    code.update(needed(headers, dict(layout.sources)))
+    code.update(needed(headers, variants(layout)))
     code["ep_target.h"] = target_header(device)
     if vectors:
         code[f"{unit.name}_vectors.h"] = vectors_text(unit.name, lowered, vectors)

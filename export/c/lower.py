@@ -46,10 +46,10 @@ class LoweredC:
 
 def registry() -> dict[str, Function]:
     """Operator code -> lowering."""
-    from . import ops_layers, ops_moves, ops_reduce, ops_values
+    from . import ops_binary, ops_layers, ops_moves, ops_reduce, ops_values
 
     found: dict[str, Function] = {}
-    for family in (ops_layers, ops_moves, ops_reduce, ops_values):
+    for family in (ops_binary, ops_layers, ops_moves, ops_reduce, ops_values):
         found.update(family.LOWERINGS)
     return found
 
@@ -81,7 +81,12 @@ def lower(
             f"precision is {precision!r}", hint=f"C is written as {', '.join(PRECISIONS)}"
         )
     lowered = lower_to_tflite(
-        hub, precision=precision, io=io, io_layout=io_layout, fc_granularity=fc_granularity
+        hub,
+        precision=precision,
+        io=io,
+        io_layout=io_layout,
+        fc_granularity=fc_granularity,
+        binary="lce",
     )
     program, operators = _program(lowered.model, layout)
     return LoweredC(
@@ -107,7 +112,8 @@ def _program(model: LiteModel, layout: Layout) -> tuple[Program, dict[str, int]]
         before = len(builder.program.calls)
         function(builder, operator)
         _share_macs(builder.program, before, macs_of(model, operator))
-        operators[operator.code] = operators.get(operator.code, 0) + 1
+        code = operator.custom_code or operator.code
+        operators[code] = operators.get(code, 0) + 1
     program = builder.program
     program.outputs = [builder.write(index)[0].index for index in model.outputs]
     return _without_dead_calls(program), dict(sorted(operators.items()))
