@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .program import Array
+from .program import Array, Fields
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class Layout:
         blocks = filled.reshape(rows, self.outputs, columns, self.depth)
         return blocks.transpose(0, 2, 1, 3).reshape(-1)
 
+    def conv(self, weights: Array, window: Fields) -> Array:
+        """[outputs, H, W, channels] int8 as convolutions of this `ep_window` read it, one-dimensional."""
+        return self.matrix(weights.reshape(weights.shape[0], -1))
+
     def vector(self, values: Array) -> Array:
         """One value an output, filled up."""
         missing = -len(values) % self.outputs
@@ -49,13 +53,32 @@ class Layout:
         """[taps, channels] int8 as depthwise convolutions read it, one-dimensional."""
         return self.matrix(taps.T) if self.offset else taps.reshape(-1)
 
+    def depthwise_window(self, weights: Array, window: Fields) -> Array:
+        """[H, W, outputs] int8 as depthwise convolutions of this `ep_window` read it, one-dimensional."""
+        return self.depthwise(weights.reshape(-1, weights.shape[-1]))
+
+    @property
+    def folds_depthwise(self) -> bool:
+        """True if depthwise convolutions, too, have the input's zero point in the bias."""
+        return self.offset != 0
+
     def conv_scratch_bytes(self, depth: int) -> int:
         """Memory in which a convolution gathers windows of `depth` int8 elements."""
         return self.rows * depth
 
+    def conv_scratch(self, window: Fields, depth: int) -> int:
+        """Memory that a convolution of this `ep_window` needs, in bytes."""
+        return 0 if is_pointwise(window) else self.conv_scratch_bytes(depth)
+
     @property
     def _block(self) -> tuple[int, int]:
         return self.outputs, self.depth
+
+
+def is_pointwise(window: Fields) -> bool:
+    """As `ep_is_pointwise`."""
+    ones = ("kernel_h", "kernel_w", "stride_h", "stride_w")
+    return all(window[key] == 1 for key in ones) and not (window["pad_h"] or window["pad_w"])
 
 
 ROWS = Layout("EP_LAYOUT_ROWS", rows=4)

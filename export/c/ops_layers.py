@@ -9,6 +9,7 @@ import numpy as np
 from ..tflite.ir import LiteOperator
 from ..tflite.window import same_pads
 from .builder import Builder, scale_arrays, scale_fields, size_of
+from .layout import is_pointwise
 from .program import Array, Fields
 from .strides import broadcast_steps, dense_steps, fields_in_front
 
@@ -44,12 +45,6 @@ def window_fields(
         "pad_h": pads[0],
         "pad_w": pads[1],
     }
-
-
-def is_pointwise(window: Fields) -> bool:
-    """As `ep_is_pointwise`."""
-    ones = ("kernel_h", "kernel_w", "stride_h", "stride_w")
-    return all(window[key] == 1 for key in ones) and not (window["pad_h"] or window["pad_w"])
 
 
 def weights_of(builder: Builder, operator: LiteOperator) -> Array:
@@ -93,8 +88,13 @@ def requantization(builder: Builder, operator: LiteOperator, channels: int) -> d
     }
 
 
-def product(builder: Builder, operator: LiteOperator, matrix: Array) -> tuple[str, Fields]:
-    """(suffix, `ep_gemm_*_args`) of a layer whose weights are `matrix` [outputs, depth]."""
+def product(
+    builder: Builder, operator: LiteOperator, matrix: Array, packed: Array | None = None
+) -> tuple[str, Fields]:
+    """(suffix, `ep_gemm_*_args`) of a layer whose weights are `matrix` [outputs, depth].
+
+    `packed` is what an int8 kernel reads, if that is not the layout's `matrix`.
+    """
     outputs, depth = matrix.shape
     name = builder.tensor(operator.inputs[1]).name
     sizes: Fields = {"depth": depth, "outputs": outputs}
@@ -106,7 +106,9 @@ def product(builder: Builder, operator: LiteOperator, matrix: Array) -> tuple[st
             raise builder.unsupported(operator, "a bias beyond 32 bits")
         return "s8", {
             **sizes,
-            "weights": builder.constant(name, builder.layout.matrix(matrix)),
+            "weights": builder.constant(
+                name, builder.layout.matrix(matrix) if packed is None else packed
+            ),
             "bias": builder.constant(f"{name}/bias", builder.layout.vector(bias.astype(np.int32))),
             **requantization(builder, operator, outputs),
         }
@@ -129,13 +131,13 @@ def conv_2d(builder: Builder, operator: LiteOperator) -> None:
     if weights.shape[3] != builder.tensor(x).shape[3]:
         raise builder.unsupported(operator, "grouped weights")
     window = window_fields(builder, operator, x, y, (weights.shape[1], weights.shape[2]))
-    suffix, gemm = product(builder, operator, weights.reshape(weights.shape[0], -1))
+    packed = builder.layout.conv(weights, window) if builder.is_int8(operator) else None
+    suffix, gemm = product(builder, operator, weights.reshape(weights.shape[0], -1), packed)
     arguments: Fields = {"window": window, "gemm": gemm}
-    scratch = builder.layout.float_rows * gemm["depth"] * 4
+    scratch = 0 if is_pointwise(window) else builder.layout.float_rows * gemm["depth"] * 4
     if suffix == "s8":
         arguments["pad_value"] = builder.zero(x)
-        scratch = builder.layout.conv_scratch_bytes(gemm["depth"])
-    scratch = 0 if is_pointwise(window) else scratch
+        scratch = builder.layout.conv_scratch(window, gemm["depth"])
     builder.call(
         operator,
         f"ep_conv_{suffix}",
@@ -159,7 +161,7 @@ def depthwise_conv_2d(builder: Builder, operator: LiteOperator) -> None:
     arguments: Fields = {"window": window, "multiples": channels // window["channels"]}
     if builder.is_int8(operator):
         suffix = "s8"
-        packed, bias = _depthwise_int8(builder, operator, weights.reshape(-1, channels))
+        packed, bias = _depthwise_int8(builder, operator, weights[0], window)
         arguments["weights"] = builder.constant(name, packed)
         arguments["bias"] = builder.constant(f"{name}/bias", bias)
         arguments.update(requantization(builder, operator, channels))
@@ -183,17 +185,21 @@ def depthwise_conv_2d(builder: Builder, operator: LiteOperator) -> None:
     )
 
 
-def _depthwise_int8(builder: Builder, operator: LiteOperator, taps: Array) -> tuple[Array, Array]:
-    """(weights, bias) as the layout's kernel reads them; `taps` is [taps, channels]."""
-    bias = bias_of(builder, operator, taps.shape[1], "int32")
+def _depthwise_int8(
+    builder: Builder, operator: LiteOperator, weights: Array, window: Fields
+) -> tuple[Array, Array]:
+    """(weights, bias) as the layout's kernel reads them; `weights` is [H, W, channels]."""
+    channels = weights.shape[2]
+    bias = bias_of(builder, operator, channels, "int32")
     layout = builder.layout
-    if not layout.offset:
-        return layout.depthwise(taps), bias
+    packed = layout.depthwise_window(weights, window)
+    if not layout.folds_depthwise:
+        return packed, bias
     offset = builder.zero(operator.inputs[0]) + layout.offset
-    folded = bias.astype(np.int64) - offset * taps.astype(np.int64).sum(axis=0)
+    folded = bias.astype(np.int64) - offset * weights.astype(np.int64).sum(axis=(0, 1))
     if np.abs(folded).max(initial=0) >= 2**31:
         raise builder.unsupported(operator, "a bias beyond 32 bits")
-    return layout.depthwise(taps), layout.vector(folded.astype(np.int32))
+    return packed, layout.vector(folded.astype(np.int32))
 
 
 def fully_connected(builder: Builder, operator: LiteOperator) -> None:
