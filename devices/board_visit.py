@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..runtime.artifact import read_model_bytes
+from ..runtime.artifact import detect_format, read_model_bytes
 from ..runtime.codec import from_json, to_json
 from ..runtime.errors import (
     DeviceError,
@@ -22,16 +22,20 @@ from ..runtime.errors import (
 )
 from ..runtime.files import sha256_bytes
 from ..runtime.layer_times import LayerTimes
+from ..runtime.native import BUILT, COMPILER_NOTE
 from ..runtime.time_file import ProcessTiming
 from ..runtime.timing import TimingPlan
 from .answers import last_document
 from .board_options import BoardOptions
+from .c_library import MACHINE, library_for
 from .remote import Remote
 from .remote_errors import told_error
+from .toolchain_linux import find_linux_toolchain
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
+NATIVE = "native"
 _ENDED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT}
 
 
@@ -43,6 +47,7 @@ class BoardVisit:
         self._sent: dict[Path, str] = {}
         self._facts: dict[str, str] | None = None
         self._powers: dict[Path, list[float]] = {}
+        self._told: dict[str, str] | None = None
 
     @property
     def address(self) -> str:
@@ -62,13 +67,34 @@ class BoardVisit:
         return _texts(answer["health"])
 
     def engines(self) -> dict[str, str]:
-        """Engine -> version, or "not usable: ..."; "numpy" is among them."""
+        """Engine -> version, or "not usable: ..."; "numpy" is among them.
+
+        Exported C needs no compiler there if one here compiles for it.
+        """
+        found = self._engines_there()
+        if "numpy" not in found or not self._lacks_compiler():
+            return found
         try:
-            told = self._agent(["engines"])
+            found[NATIVE] = f"gcc {find_linux_toolchain().number} (not on the board)"
         except MissingToolError as error:
-            return {"numpy": f"not usable: {error.what}"}
-        found = {"numpy": str(told["numpy"])}
-        return found | {str(k): str(v) for k, v in told["engines"].items()}
+            found[NATIVE] += f"; nor is one here for it ({error.what}: {error.hint})"
+        return found
+
+    def _engines_there(self) -> dict[str, str]:
+        """What the board says, asked once."""
+        if self._told is None:
+            try:
+                told = self._agent(["engines"])
+            except MissingToolError as error:
+                return {"numpy": f"not usable: {error.what}"}
+            self._told = {"numpy": str(told["numpy"])}
+            self._told |= {str(k): str(v) for k, v in told["engines"].items()}
+        return dict(self._told)
+
+    def _lacks_compiler(self) -> bool:
+        """True for an aarch64 board without a compiler: this machine may compile for it."""
+        said = self._engines_there().get(NATIVE, "")
+        return said.startswith("not usable") and self.facts().get("machine") == MACHINE
 
     def time(
         self,
@@ -131,14 +157,25 @@ class BoardVisit:
             name = f"model-{len(self._sent)}{Path(path).suffix}"
             self.remote.put(name, data)
             self._sent[path] = "{folder}/" + name
+            if detect_format(data, str(path)) == "c":
+                self._send_library(data, str(path))
         return self._sent[path]
+
+    def _send_library(self, data: bytes, where: str) -> None:
+        """A folder compiled here, where the board has no compiler."""
+        if self._lacks_compiler():
+            made = library_for(data, where, self.facts())
+            self.remote.put(f"{sha256_bytes(data)}.so", made.path.read_bytes())
+            self.remote.put(COMPILER_NOTE, made.compiler.encode())
 
     def _agent(self, words: Sequence[str], path: Path | None = None) -> dict[str, Any]:
         """Answer of a fresh process of the on-board program."""
         limit = self.options.timeout_s
         argv = [self.remote.python, "{folder}/agent.pyz", *words]
         # the board keeps the time itself; we wait a little longer for its answer
-        answer, _ = self.remote.call("run", timeout_s=limit + 30, argv=argv, limit_s=limit)
+        answer, _ = self.remote.call(
+            "run", timeout_s=limit + 30, argv=argv, limit_s=limit, environment=self._environment()
+        )
         where = self.address if path is None else f"{path} on {self.address}"
         if answer["timed_out"]:
             raise EngineCrashedError(
@@ -151,6 +188,13 @@ class BoardVisit:
         if answer["code"] < 0:
             raise _killed(-answer["code"], where)
         return self._document(answer, where)
+
+    def _environment(self) -> dict[str, str]:
+        """What is compiled there lies in the folder of the visit and goes with it."""
+        variables = {"XDG_CACHE_HOME": "{folder}/cache"}
+        if self._told is not None and self._lacks_compiler():
+            variables[BUILT] = "{folder}"
+        return variables
 
     def _document(self, answer: dict[str, Any], where: str) -> dict[str, Any]:
         told = last_document(answer["stdout"])

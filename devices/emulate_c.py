@@ -74,7 +74,7 @@ class CResult:
             artifact_sha256=self.sha256,
             evidence=Evidence.EMULATED,
             device=self.profile.name,
-            fingerprint={"cpu": built.core, "flags": " ".join(built.flags)},
+            fingerprint={"cpu": self.profile.main_core.name, "flags": " ".join(built.flags)},
             engine="native",
             engine_version=built.compiler,
             threads=1,
@@ -165,7 +165,8 @@ def _on_linux(
         raise UsageError(f"{profile.name} cannot be emulated", hint="see edgepress devices list")
     cpu = str(profile.emulation.user_cpu.value)
     layout = layout_of(vectors)
-    built = build_linux(found.toolchain, profile.main_core.name, made.program, layout)
+    target = (f"-mcpu={profile.main_core.name}",)
+    built = build_linux(found.toolchain, target, made.program, layout)
     ran = run_linux(
         built,
         cpu,

@@ -1,7 +1,7 @@
 """C programs as static executables of aarch64 Linux: built here, run under qemu-aarch64, proven, counted.
 
-    built = build_linux(find_linux_toolchain(), "cortex-a53", made.program, layout)
-    result = run_linux(built, "cortex-a53", vectors, made.labels, emulator)
+    built = build_linux(find_linux_toolchain(), ("-mcpu=cortex-a53",), made.program, layout)
+    result = run_linux(built, "cortex-a53", vectors, layout, emulator, plugin, made.labels)
 
 The counterpart of `emulate_mcu.py` for boards: the same program (`edgepress_step`), the same vectors. Outputs and
 executed instructions are `emulated`; never milliseconds.
@@ -40,11 +40,10 @@ DEFAULT_TIMEOUT_S = 300.0
 
 @dataclass(frozen=True)
 class LinuxProgram:
-    """One executable; `symbols` has the addresses of its code by name."""
+    """One executable; `symbols` has the addresses of its code by name, `text_bytes` the C library is part of."""
 
     elf: Path
     sha256: str
-    core: str
     compiler: str
     flags: tuple[str, ...]
     text_bytes: int
@@ -66,13 +65,13 @@ class LinuxRun:
 
 
 def build_linux(
-    toolchain: LinuxToolchain, core: str, program: Program, layout: Layout
+    toolchain: LinuxToolchain, target: Sequence[str], program: Program, layout: Layout
 ) -> LinuxProgram:
     """Compile and link, or take what was built from the same sources with the same compiler and options.
 
     Args:
         toolchain: the compiler.
-        core: for its -mcpu ("cortex-a53").
+        target: the compiler's options for the core ("-mcpu=cortex-a53").
         program: what is to be built; implements `edgepress_step`.
         layout: of the buffers for test vectors.
 
@@ -80,7 +79,7 @@ def build_linux(
         InputError: the sources do not compile or link; the compiler's words are told.
         ToolFailedError: a tool failed otherwise.
     """
-    flags = (f"-mcpu={core}", *program.options)
+    flags = (*target, *program.options)
     harness = {name: harness_text(name) for name in ("linux_main.c", "edgepress_firmware.h")}
     seen = [(path.name, sha256_bytes(path.read_bytes())) for path in program.files()]
     headers = [
@@ -108,7 +107,6 @@ def build_linux(
     return LinuxProgram(
         elf=elf,
         sha256=sha256_bytes(elf.read_bytes()),
-        core=core,
         compiler=f"gcc {toolchain.number}",
         flags=flags,
         text_bytes=int(part.facts["text_bytes"]),

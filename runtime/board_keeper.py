@@ -123,8 +123,9 @@ class Keeper:
                 ) from error
 
     def _run(self, request: Dict[str, Any]) -> Dict[str, Any]:
-        argv = [str(word).replace("{folder}", str(self.folder)) for word in request["argv"]]
-        child = self._start(argv, request.get("environment", {}))
+        argv = [self._placed(word) for word in request["argv"]]
+        variables = {k: self._placed(v) for k, v in request.get("environment", {}).items()}
+        child = self._start(argv, variables)
         self._tell_janitor(f"+{child.pid}")
         try:
             return self._attend(child, float(request["limit_s"]))
@@ -133,6 +134,10 @@ class Keeper:
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
             self._tell_janitor(f"-{child.pid}")
+
+    def _placed(self, word: Any) -> str:
+        """A word with the folder of the visit in it."""
+        return str(word).replace("{folder}", str(self.folder))
 
     def _start(self, argv: List[str], more: Dict[str, str]) -> "subprocess.Popen[bytes]":
         mine = {"TMPDIR": str(self.folder), "EDGEPRESS_PARENT": str(os.getpid())}

@@ -70,7 +70,7 @@ def import_engine(engine: Engine) -> Any:
     if engine.format == "c":
         from . import native
 
-        native.find_compiler()
+        native.compiler_version()  # raises if there is none
         return native
     if engine.format == "lce":
         return choose_engine("tflite", None, "")[1]  # runs the built-in operators
@@ -101,7 +101,7 @@ def engine_version(engine: Engine) -> str:
     if engine.format == "c":
         from . import native
 
-        return native.find_compiler().version
+        return native.compiler_version()
     if engine.format == "lce":
         under = choose_engine("tflite", None, "")[0]
         return f"{under.name} {engine_version(under)}"
@@ -123,7 +123,7 @@ def build_of(name: str) -> str:
     engine = find_engine(name)
     module = import_engine(engine)
     if engine.format == "c":
-        return sha256_bytes(module.find_compiler().identity.encode())[:16]
+        return sha256_bytes(module.compiler_identity().encode())[:16]
     folder = Path(str(sys.modules[module.__name__.split(".")[0]].__file__)).parent
     libraries = sorted(folder.rglob("*.so*"), key=lambda path: path.stat().st_size)
     return sha256_file(libraries[-1])[:16] if libraries else ""

@@ -30,6 +30,10 @@ CANDIDATES = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-march=native")
 ALWAYS = ("-std=c99", "-ffp-contract=off", "-fPIC")
 LIMIT_S = 300.0
+BUILT = "EDGEPRESS_NATIVE_BUILT"
+"""Variable naming a folder with models that were compiled elsewhere: HASH.so, and COMPILER_NOTE."""
+
+COMPILER_NOTE = "compiler.txt"
 _INCLUDE = re.compile(rb'#include "([^"]+)"')
 KEPT = 512
 """Linked models and objects objects that stay in the cache, those used last."""
@@ -80,6 +84,31 @@ def _described(command: Tuple[str, ...], path: str) -> Compiler:
     name = "clang" if "clang" in said else "gcc" if "Free Software" in said else command[0]
     version = f"{name} {number.strip()}".strip()
     return Compiler(command, version, said)
+
+
+def compiler_version() -> str:
+    """Version of what compiles here, or of what compiled the models in `$EDGEPRESS_NATIVE_BUILT`."""
+    note = _built_note()
+    return note if note else find_compiler().version
+
+
+def compiler_identity() -> str:
+    """All that it says about itself."""
+    note = _built_note()
+    return note if note else find_compiler().identity
+
+
+def _built_note() -> str:
+    folder = os.environ.get(BUILT, "")
+    path = Path(folder) / COMPILER_NOTE
+    return path.read_text("utf-8").strip() if folder and path.is_file() else ""
+
+
+def built_elsewhere(data: bytes) -> Optional[Path]:
+    """The library of a folder that came with its compiled form; None if there is none."""
+    folder = os.environ.get(BUILT, "")
+    path = Path(folder) / f"{sha256_bytes(data)}.so"
+    return path if folder and path.is_file() else None
 
 
 def flags() -> Tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from .artifact import describe_folder
 from .c_folder import of_bytes
 from .errors import InputError, UsageError
-from .native import compile_folder
+from .native import built_elsewhere, compile_folder
 from .session import Session
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class NativeSession(Session):
         start = time.perf_counter_ns()
         self.artifact = describe_folder(path, data)
         folder = of_bytes(data, str(path))
-        library = compile_folder(data, str(path))
+        library = built_elsewhere(data) or compile_folder(data, str(path))
         try:
             self._invoke = getattr(ctypes.CDLL(str(library)), f"{folder.name}_invoke")
         except (OSError, AttributeError) as error:

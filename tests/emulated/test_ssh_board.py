@@ -33,6 +33,7 @@ from edgepress.runtime.errors import (
     MissingToolError,
 )
 from edgepress.runtime.timing import TimingPlan
+from support import c_models, ptq
 from support.commands import Done, call
 from support.data import need_data
 from support.ssh_board import SshBoard, descendants, kill, make_key, name_of, start_board
@@ -98,6 +99,17 @@ def test_transport_runs_and_copies(board: SshBoard) -> None:
     way.put(b"\0\1", path)
     assert way.get(path) == b"\0\1"
     way.remove(path)
+    assert board.residue() == []
+
+
+def test_exported_c_on_a_board_without_a_compiler(board: SshBoard, tmp_path: Path) -> None:
+    """It is compiled here for the cores that the board tells, proven there, and nothing stays."""
+    folder = c_models.write(ptq.quantized_hub("residual"), tmp_path, device="pi4")
+    with visit(board.address) as there:
+        assert there.engines()["native"].endswith("(not on the board)")
+        found = measure_visit(there, folder, "native", processes=1, plan=QUICK)
+    assert found.engine_version.endswith("-mcpu=cortex-a72 (not on the board)")
+    assert found.values["latency_ms"] > 0 and "outputs were those" in found.notes[-1]
     assert board.residue() == []
 
 

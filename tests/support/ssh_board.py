@@ -114,7 +114,9 @@ def write_shims(folder: Path, board: EmulatedBoard, temporary: Path) -> None:
     programs.mkdir(exist_ok=True)
     emulator = [board.emulator.path, "-cpu", board.cpu, "-L", board.prefix, board.python]
     start = shlex.join(str(word) for word in emulator)
-    python = f'#!/bin/sh\nexport PYTHONPATH={board.site}\nexec {start} "$@"\n'
+    # children are programs of this machine: its compiler would make libraries that the board cannot load
+    none = "export EDGEPRESS_CC=no-compiler-on-this-board"
+    python = f'#!/bin/sh\n{none}\nexport PYTHONPATH={board.site}\nexec {start} "$@"\n'
     script(programs / "python3", python)
     bare = f'#!/bin/sh\nunset PYTHONPATH\nexec {start} "$@"\n'
     script(programs / "python3-bare", bare)
