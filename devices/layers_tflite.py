@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..runtime.lce_operators import is_lce
 from ..runtime.tflite_model import (
     BITS,
     TfliteModel,
@@ -13,6 +14,7 @@ from ..runtime.tflite_model import (
 )
 from . import layers_count as count
 from .layers import Counter, LayerInfo, Shape, Weight
+from .layers_lce import BitChannels, lce_layer
 
 _FOLDED = frozenset({"DEQUANTIZE", "DENSIFY", "CAST", "RESHAPE", "TRANSPOSE", "QUANTIZE"})
 _STRUCTURAL = frozenset({"PAD", "PADV2", "MIRROR_PAD", "RESIZE_BILINEAR", "FILL", "RANGE"})
@@ -73,8 +75,12 @@ class _Reader:
         self.sources: dict[int, TfliteTensor] = {t.index: t for t in self.tensors if t.is_constant}
 
     def layers(self) -> Iterable[LayerInfo]:
+        channels = BitChannels()
         for operator in self.operators:
-            if not self._folds(operator):
+            channels.learn(operator, self.tensors)
+            if is_lce(operator):
+                yield lce_layer(operator, self.tensors, channels, self.counter, self.prefix)
+            elif not self._folds(operator):
                 yield self._layer(operator)
 
     def _folds(self, operator: TfliteOperator) -> bool:

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..runtime.artifact import Normalisation, detect_format, read_model_bytes
 from ..runtime.errors import UsageError
-from .onnx.intake import parse
+from .onnx.intake import from_onnx, parse
 from .onnx.metadata import read_metadata
+from .onnx.qonnx import has_quantizers
 from .parity_c import CSubject
 from .parity_distance import Array
 from .parity_onnx import OnnxSubject
@@ -92,8 +93,14 @@ def open_reference(reference: Any, label: str) -> Base:
     if detect_format(data, str(path)) == "c":
         folder = CSubject(path, reference.engine, reference.layout)
         return Base(label, folder.run, None, folder)
-    subject = OnnxSubject(parse(data, str(path)), label)
+    subject = OnnxSubject(_onnx_model(data, str(path)), label)
     return Base(label, subject.run, subject)
+
+
+def _onnx_model(data: bytes, where: str) -> Any:
+    """The model of an ONNX file; of a QONNX file, which no engine runs, the model it stands for."""
+    model = parse(data, where)
+    return from_onnx(data, where) if has_quantizers(model) else model
 
 
 def open_candidate(candidate: Candidate) -> Subject:
@@ -115,7 +122,7 @@ def open_candidate(candidate: Candidate) -> Subject:
             raise UsageError(
                 f"{candidate.engine} does not run ONNX files", where=str(candidate.path)
             )
-        model = parse(data, str(candidate.path))
+        model = _onnx_model(data, str(candidate.path))
         precision = candidate.precision or read_metadata(model).precision or onnx_precision(model)
         return Subject(candidate, label, "onnxruntime", precision, OnnxSubject(model, label))
     subject = TfliteSubject(

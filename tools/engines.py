@@ -9,9 +9,11 @@ from ..runtime.errors import MissingToolError
 
 
 def usable_engines(
-    wanted: Sequence[str], formats: Sequence[str], every_format: bool = False
+    wanted: Sequence[str], formats: Sequence[str], every_format: bool = False, timed: bool = False
 ) -> dict[str, str]:
     """Engine -> version: those asked for, or every installed one, that run one of `formats`.
+
+    Formats that no engine runs (qonnx) are passed over; with `timed` those, too, that a reference alone runs.
 
     `every_format`: a format that none of the wanted engines runs gets its installed ones all the same, so that no
     file is left unproven because a list forgot it.
@@ -24,7 +26,9 @@ def usable_engines(
     versions = {k: v for k, v in installed_engines().items() if not v.startswith("not usable")}
     chosen: dict[str, str] = {}
     for fmt in formats:
-        able = engines_for(fmt)
+        able = [name for name in engines_for(fmt) if find_engine(name).timed or not timed]
+        if not able:
+            continue
         named = [name for name in wanted if name in able]
         names = (
             named if named or (wanted and not every_format) else [n for n in able if n in versions]

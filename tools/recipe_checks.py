@@ -10,6 +10,7 @@ from ..compress.factory import is_factory
 from ..compress.passes import FACTS_OF_ONNX, FACTS_OF_TORCH, PASSES, check_order
 from ..runtime.engines import engines_for
 from ..runtime.errors import UsageError
+from .artifact_names import kinds
 from .recipe_records import Recipe
 from .recipe_yaml import Document, Place
 
@@ -128,7 +129,11 @@ def _check_precisions(recipe: Recipe, document: Document) -> None:
         raise _fail(
             document, ("export", "precisions"), "no pass makes the int8 model to export", hint
         )
-    for key in ("formats", "precisions"):
+    one_bit = recipe.model_kind == "onnx" or "binarize" in {s.name for s in recipe.passes}
+    if "lce" in recipe.export.binary and not one_bit:
+        hint = "add `binarize` to the passes, or remove lce"
+        raise _fail(document, ("export", "binary"), "no pass makes one-bit layers", hint)
+    for key in ("formats", "precisions", "binary"):
         values = getattr(recipe.export, key)
         if not values or len(set(values)) != len(values):
             raise _fail(
@@ -147,7 +152,7 @@ def _check_precisions(recipe: Recipe, document: Document) -> None:
 def _check_engines(recipe: Recipe, document: Document, section: str) -> None:
     """A list of engines must have one that runs something of what is written."""
     engines = getattr(getattr(recipe, section), "engines", ())
-    able = {name for fmt in recipe.export.formats for name in engines_for(fmt)}
+    able = {name for kind in kinds(recipe.export) for name in engines_for(kind)}
     if engines and not able & set(engines):
         hint = f"engines for {', '.join(recipe.export.formats)}: {', '.join(sorted(able))}"
         raise _fail(document, (section, "engines"), "none of these engines runs a file", hint)

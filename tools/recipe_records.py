@@ -11,10 +11,12 @@ from typing import Any
 
 from ..compress.passes import option
 
-FORMATS = ("onnx", "tflite", "c")
+FORMATS = ("onnx", "qonnx", "tflite", "c")
+BINARY_FORMS = ("int8", "lce")
 USUAL_FORMATS = ("onnx", "tflite")
 PRECISIONS = ("float32", "fp16", "int8", "dynamic", "weight-only")
-ENGINES = ("onnxruntime", "tflite", "litert", "native")
+TIMED_ENGINES = ("onnxruntime", "tflite", "litert", "native")
+ENGINES = (*TIMED_ENGINES, "lce-reference")
 NORMALISATIONS = ("auto", "fold", "none")
 DEVICES = ("host", "cpu", "cuda")
 
@@ -34,7 +36,9 @@ class PassStep:
 class ExportOptions:
     """Which files are written. Every combination of format and precision becomes NAME.PRECISION.FORMAT."""
 
-    formats: tuple[str, ...] = option(USUAL_FORMATS, "file formats; c is a folder", choices=FORMATS)
+    formats: tuple[str, ...] = option(
+        USUAL_FORMATS, "file formats; c is a folder, qonnx for exchange", choices=FORMATS
+    )
     precisions: tuple[str, ...] = option(
         ("float32", "int8"), "number formats of the weights and the arithmetic", choices=PRECISIONS
     )
@@ -46,6 +50,11 @@ class ExportOptions:
         "generic",
         "whose layout C's weights are packed in: generic, x86-64, a core (cortex-m4) or a device (pi5)",
         kind="c_device",
+    )
+    binary: tuple[str, ...] = option(
+        ("int8",),
+        "one-bit layers in TFLite files: int8 signs for every engine, or operators of Larq Compute Engine",
+        choices=BINARY_FORMS,
     )
 
 
@@ -75,7 +84,7 @@ class EvaluateOptions:
 class ProfileOptions:
     """Latency and memory of every file on this machine, each run in a fresh process."""
 
-    engines: tuple[str, ...] = option((), "empty for every installed one", choices=ENGINES)
+    engines: tuple[str, ...] = option((), "empty for every installed one", choices=TIMED_ENGINES)
     processes: int = option(5, "fresh processes per file and engine", ge=1, le=100)
     threads: int = option(1, "threads of the engine", ge=1)
 

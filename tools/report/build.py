@@ -18,6 +18,7 @@ from ...runtime.artifact import read_model_bytes
 from ...runtime.codec import to_json
 from ...runtime.errors import EdgepressError, InputError
 from ...runtime.files import sha256_bytes
+from ..artifact_names import read_name
 from . import read
 
 SCHEMA = "edgepress-report/1"
@@ -116,10 +117,10 @@ def _artifacts(folder: Path) -> list[dict[str, Any]]:
 
 def _artifact(path: Path) -> dict[str, Any]:
     data = read_model_bytes(path)
-    precision = path.stem.rpartition(".")[2] if "." in path.stem else ""
+    precision, kind = read_name(path.name)
     facts: dict[str, Any] = {
         "name": path.name,
-        "format": path.suffix[1:],
+        "format": kind,
         "precision": precision,
         "file_bytes": len(data),
         "sha256": sha256_bytes(data),

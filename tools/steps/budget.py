@@ -87,7 +87,9 @@ def verdicts(place: Workplace) -> Iterator[VerdictRow]:
     budget = place.recipe.budget
     scores = _read(place, "scores")
     for row in judged_files(read_exported(place.taken["artifacts"])):
-        # The bytes of C sources are text, not what a device stores.
+        # Neither the bytes of C sources nor those of a file for exchange are what a device stores.
+        if row.format == "qonnx":
+            continue
         if budget.file_bytes is not None and row.format != "c":
             yield _at_most("file_bytes", budget.file_bytes, row.file_bytes, "B", row.file)
         yield from _score_verdicts(budget, row, [s for s in scores if s["artifact"] == row.file])

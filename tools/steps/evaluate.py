@@ -13,6 +13,7 @@ from ...compress.evaluation import score_outputs
 from ...compress.receipt import Receipt, Score
 from ...compress.task import Array, Split, Task
 from ...runtime.session import open_session
+from ..artifact_names import kinds
 from ..engines import usable_engines
 from ..recipe import recipe_values
 from ..recipe_records import EvaluateOptions
@@ -59,7 +60,7 @@ class EvaluateStep(Step):
         return {
             "options": recipe_values(self.options),
             "task": inputs.hashes.get("task"),
-            "engines": usable_engines(self.options.engines, inputs.recipe.export.formats),
+            "engines": usable_engines(self.options.engines, kinds(inputs.recipe.export)),
         }
 
     def title(self) -> str:
@@ -97,7 +98,7 @@ class EvaluateStep(Step):
         right = run_split(session, split, place.progress)
         base = score_outputs(task, split, right)
         rows = [ScoreRow("", "float32", session.engine, session.engine_version, base)]
-        engines = usable_engines(self.options.engines, place.recipe.export.formats)
+        engines = usable_engines(self.options.engines, kinds(place.recipe.export))
         for exported in read_exported(place.taken["artifacts"]):
             for engine in engines_of(exported, engines):
                 file = place.run / "artifacts" / exported.file

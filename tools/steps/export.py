@@ -12,6 +12,7 @@ from ...compress.receipt import Receipt
 from ...runtime.artifact import FileMetadata, read_model_bytes
 from ...runtime.errors import InputError
 from ...runtime.files import sha256_bytes, sha256_file, write_bytes
+from ..artifact_names import artifact_name, artifact_names, kinds, read_name
 from ..recipe import recipe_values
 from ..recipe_records import Recipe
 from ..run_folder import write_json
@@ -31,21 +32,6 @@ class Exported:
     format: str
     sha256: str
     file_bytes: int
-
-
-def artifact_name(name: str, precision: str, fmt: str) -> str:
-    """NAME.PRECISION.FORMAT."""
-    return f"{name}.{precision}.{fmt}"
-
-
-def artifact_names(recipe: Recipe) -> tuple[str, ...]:
-    """Names of all files that a recipe makes, ONNX before TFLite of the same precision."""
-    export = recipe.export
-    return tuple(
-        artifact_name(recipe.name, precision, fmt)
-        for precision in export.precisions
-        for fmt in sorted(export.formats)
-    )
 
 
 class ExportStep(Step):
@@ -85,7 +71,7 @@ class ExportStep(Step):
             model = model_for(precision, loaded, recipe)
             notes += [f"{precision}: {line}" for line in advice_on(precision, model, recipe)]
             notes += unrolled(loaded["float_hub"]) if precision == "int8" else []
-            for fmt in sorted(recipe.export.formats):
+            for fmt in kinds(recipe.export):
                 path = place.run / "artifacts" / artifact_name(recipe.name, precision, fmt)
                 metadata = metadata_for(model, place, precision, source)
                 remarks = write_artifact(place, path.name, model, metadata)
@@ -156,7 +142,7 @@ def write_artifact(
     place: Workplace, name: str, model: Any, metadata: FileMetadata
 ) -> tuple[str, ...]:
     """Write one file of artifacts/, or the files of one C folder; gives remarks on what was made."""
-    precision, fmt = name.rsplit(".", 2)[1:]
+    precision, fmt = read_name(name)
     if fmt != "c":
         data, remarks = file_bytes(model, precision, fmt, place.recipe, metadata)
         write_bytes(place.shared(f"artifacts/{name}"), data)
@@ -200,6 +186,12 @@ def file_bytes(
             stored = compact(stored)
         written: bytes = stored.SerializeToString(deterministic=True)
         return written, ()
+    if fmt == "qonnx":
+        from ...export.onnx.qonnx_proof import exchanged
+
+        return exchanged(stored_as(precision, model), metadata)
+    if fmt == "lce":
+        need_one_bit_layers(model)
     from ...export.tflite import convert
 
     made = convert(
@@ -209,8 +201,28 @@ def file_bytes(
         io_layout=recipe.export.io_layout,
         metadata=metadata,
         fc_granularity=fc_granularity(recipe),
+        binary="lce" if fmt == "lce" else "int8",
     )
-    return made.data, tuple(f"QUANTIZE at {name}: {why}" for name, why in made.extra_quantize)
+    remarks = [f"QUANTIZE at {name}: {why}" for name, why in made.extra_quantize]
+    if fmt == "lce":
+        remarks += [f"{name}: {remark}" for name, remark in made.notes]
+    return made.data, tuple(remarks)
+
+
+def need_one_bit_layers(model: Any) -> None:
+    """Refuse a model without packed layers: nothing in it becomes an operator of Larq Compute Engine.
+
+    Raises:
+        InputError: there are none.
+    """
+    from ...export.onnx.binary_links import BINARY
+    from ...export.onnx.judge import OWN_DOMAIN
+
+    if not any(n.domain == OWN_DOMAIN and n.op_type in BINARY for n in model.graph.node):
+        raise InputError(
+            "the model has no one-bit layers for Larq Compute Engine",
+            hint="binarize it first (docs/operators.md), or leave out --binary lce",
+        )
 
 
 def stored_as(precision: str, model: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...compress.receipt import Receipt
+from ..artifact_names import kinds
 from ..engines import usable_engines
 from ..manifest import host_facts
 from ..recipe import recipe_values
@@ -36,7 +37,9 @@ class ProfileStep(Step):
         """Options, engines with their versions, this machine."""
         return {
             "options": recipe_values(self.options),
-            "engines": usable_engines(self.options.engines, inputs.recipe.export.formats),
+            "engines": usable_engines(
+                self.options.engines, kinds(inputs.recipe.export), timed=True
+            ),
             "host": host_facts(),
         }
 
@@ -49,7 +52,7 @@ class ProfileStep(Step):
         from ...devices.host import measure_host
 
         start = time.perf_counter()
-        engines = usable_engines(self.options.engines, place.recipe.export.formats)
+        engines = usable_engines(self.options.engines, kinds(place.recipe.export), timed=True)
         names, notes = [], []
         for row in read_exported(place.taken["artifacts"]):
             for engine in engines_of(row, engines):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...compress.receipt import Receipt
 from ...runtime.engines import engines_for
+from ..artifact_names import SUFFIXES, kinds
 from ..engines import usable_engines
 from ..recipe import recipe_values
-from ..recipe_records import VerifyOptions
+from ..recipe_records import Recipe, VerifyOptions
 from ..run_folder import write_json
 from .base import Failure, Step, Workplace
 from .export import Exported, read_exported
@@ -37,7 +39,7 @@ class VerifyStep(Step):
         return {
             "options": recipe_values(self.options),
             "inputs": dict(inputs.hashes),
-            "engines": usable_engines(self.options.engines, inputs.recipe.export.formats, True),
+            "engines": usable_engines(self.options.engines, _formats(inputs.recipe), True),
         }
 
     def title(self) -> str:
@@ -97,19 +99,28 @@ def candidates(place: Workplace, options: VerifyOptions) -> list[Any]:
     """Every file in every engine, ONNX files first: TFLite files are compared with their twins."""
     from ...export.parity_records import Candidate
 
-    engines = usable_engines(options.engines, place.recipe.export.formats, True)
+    engines = usable_engines(options.engines, _formats(place.recipe), True)
     rows = read_exported(place.taken["artifacts"])
-    ordered = sorted(rows, key=lambda row: row.format)
+    ordered = sorted(rows, key=lambda row: list(SUFFIXES).index(row.format))
     return [
         Candidate(place.run / "artifacts" / row.file, engine=engine, precision=row.precision)
         for row in ordered
-        for engine in engines_of(row, engines)
+        for engine in engines_of(_proven_as(row), engines)
     ]
 
 
 def engines_of(row: Exported, engines: Mapping[str, str]) -> list[str]:
     """Those of `engines` that run a file."""
     return [name for name in engines if name in engines_for(row.format)]
+
+
+def _formats(recipe: Recipe) -> tuple[str, ...]:
+    """What the files are proven as: a QONNX file is imported, and the ONNX model it stands for is run."""
+    return tuple("onnx" if kind == "qonnx" else kind for kind in kinds(recipe.export))
+
+
+def _proven_as(row: Exported) -> Exported:
+    return replace(row, format="onnx") if row.format == "qonnx" else row
 
 
 def reference_of(place: Workplace) -> tuple[Any, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,8 @@ from .options import (
 if TYPE_CHECKING:
     from ..model_source import ModelSource
 
-FORMATS = ("onnx", "tflite", "c")
+FORMATS = ("onnx", "qonnx", "tflite", "c")
+BINARY_FORMS = ("int8", "lce")
 PRECISIONS = ("float32", "fp16", "int8", "dynamic", "weight-only")
 AUTO = "float32, or int8 for a quantized model"
 
@@ -50,7 +51,7 @@ def _c_device(_: click.Context, __: click.Parameter, value: str) -> str:
     default="onnx,tflite",
     show_default=True,
     callback=listing(FORMATS),
-    help="Comma separated: onnx, tflite, c (a folder of C99 sources).",
+    help="Comma separated: onnx, qonnx (quantizers as operators, for exchange), tflite, c (a folder of C99 sources).",
 )
 @click.option(
     "--precision",
@@ -58,6 +59,14 @@ def _c_device(_: click.Context, __: click.Parameter, value: str) -> str:
     default="",
     callback=listing(PRECISIONS),
     help=f"Comma separated: {', '.join(PRECISIONS)}. [default: {AUTO}]",
+)
+@click.option(
+    "--binary",
+    "binary",
+    default="int8",
+    show_default=True,
+    callback=listing(BINARY_FORMS),
+    help="One-bit layers in TFLite files, comma separated: int8 (built-in operators), lce (Larq Compute Engine).",
 )
 @click.option("--name", help="Beginning of the file names; the model's name if left out.")
 @click.option(
@@ -91,11 +100,9 @@ def command(call: Invocation, /, model: str, **options: Any) -> int:
     keeps every scale it has. Files take raw values where the task has a normalisation.
     """
     source, quantized = _source(model, options)
-    names = [
-        f"{source.label}.{p}.{f}"
-        for f in options["formats"]
-        for p in source.recipe.export.precisions
-    ]
+    from ..artifact_names import artifact_names
+
+    names = artifact_names(source.recipe)
     paths = [options["out"] / name for name in names]
     _refuse(options["out"], paths, options["force"])
     if call.dry_run:
@@ -142,7 +149,12 @@ def _source(model: str, options: dict[str, Any]) -> tuple[ModelSource, bool]:
             raise click.UsageError("int8 needs real inputs: give --task NAME or --calibration FILE")
         passes = [PassStep("quantize", QuantizeOptions(**_ptq(options)))]
     export = ExportOptions(
-        options["formats"], precisions, options["io"], options["io_layout"], options["c_device"]
+        formats=options["formats"],
+        precisions=precisions,
+        io=options["io"],
+        io_layout=options["io_layout"],
+        c_device=options["c_device"],
+        binary=options["binary"],
     )
     return source.changed(
         passes=tuple(passes), export=export, verify=None, evaluate=None, profile=None
@@ -172,7 +184,9 @@ def _refuse(out: Path, paths: list[Path], force: bool) -> None:
         refuse_overwrite(path, force)
 
 
-def _write(source: ModelSource, out: Path, names: list[str], progress: Any) -> list[dict[str, Any]]:
+def _write(
+    source: ModelSource, out: Path, names: Sequence[str], progress: Any
+) -> list[dict[str, Any]]:
     """Run the steps in a hidden folder beside the results, then move the files; gives the receipts."""
     from ..pipeline import run_recipe
     from ..report.build import build_report

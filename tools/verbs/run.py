@@ -75,10 +75,10 @@ def command(call: Invocation, /, recipe: str, out: Path, **options: Any) -> int:
 
 
 def _plan(call: Invocation, recipe: Any, out: Path, options: dict[str, Any]) -> int:
+    from ..artifact_names import artifact_names
     from ..inputs import Inputs
     from ..plan import make_plan
     from ..recipe import recipe_values
-    from ..steps.export import artifact_names
 
     inputs = Inputs(recipe, options["data"], not options["no_user_code"])
     names = [str(value) for value in (recipe.model, recipe.weights, recipe.task) if value]
