@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..runtime.errors import UsageError
 from .task import Task
 from .training_config import TrainConfig
+from .training_data import as_float
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +40,7 @@ def criterion(task: Task, config: TrainConfig, teacher: torch.nn.Module | None) 
         import torch
 
         with torch.no_grad():
-            taught = teacher(*inputs)
+            taught = as_float(teacher(*inputs))
         return (1 - weight) * hard(outputs, targets) + weight * soft(
             _first(outputs), _first(taught)
         )

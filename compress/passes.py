@@ -66,6 +66,9 @@ class LoopOptions:
     weight_decay: float = option(1e-4, "decay of weights", ge=0)
     schedule: str = option("cosine", "of the learning rate", choices=SCHEDULES)
     warmup_epochs: float = option(0.0, "epochs of linear warm-up", ge=0)
+    hold_fraction: float = option(
+        0.5, "of hold: share of the training at the highest rate", ge=0, lt=1
+    )
     step_at: tuple[float, ...] = option((0.5, 0.75), "of step: fractions of the training")
     step_factor: float = option(0.1, "of step: what the rate is multiplied by", gt=0, le=1)
     label_smoothing: float = option(0.0, "share of the target given to all classes", ge=0, lt=1)
@@ -78,6 +81,8 @@ class LoopOptions:
     validate_every: int = option(1, "epochs between validations", ge=1)
     keep: str = option("last", "which weights stay, by validation score", choices=KEEP)
     channels_last: bool = option(True, "memory format of images; faster on most CPUs")
+    half: bool = option(False, "train in bfloat16; weights and validation stay float32")
+    compiled: bool = option(False, "torch.compile the training; needs a C++ compiler")
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,10 @@ def _step(config: TrainConfig, progress: float) -> float:
     return float(config.step_factor ** sum(progress >= at for at in config.step_at))
 
 
+def _hold(config: TrainConfig, progress: float) -> float:
+    return min(1.0, (1.0 - progress) / (1.0 - config.hold_fraction))
+
+
 def _one_cycle(config: TrainConfig, progress: float) -> float:
     if progress < ONE_CYCLE_RISE:
         rising = 1.0 - _cosine(config, progress / ONE_CYCLE_RISE)
@@ -52,4 +56,5 @@ _SHAPES = {
     "constant": _constant,
     "step": _step,
     "one-cycle": _one_cycle,
+    "hold": _hold,
 }

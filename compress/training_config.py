@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..runtime.errors import UsageError
 
 OPTIMIZERS = ("adamw", "adam", "sgd", "bop")
-SCHEDULES = ("cosine", "linear", "step", "constant", "one-cycle")
+SCHEDULES = ("cosine", "linear", "step", "constant", "one-cycle", "hold")
 KEEP = ("last", "best")
 
 
@@ -23,8 +23,9 @@ class TrainConfig:
         optimizer: "adamw" (decoupled decay), "adam", "sgd", or "bop" (flips bits of binary layers, Adam for the rest).
         momentum, nesterov: of "sgd".
         weight_decay: on weights of layers only, never on biases, norms, scales.
-        schedule: "cosine", "linear" (both to 0), "step", "constant" or "one-cycle".
+        schedule: "cosine", "linear" (both to 0), "step", "constant", "one-cycle", "hold" (constant, then linear to 0).
         warmup_epochs: the learning rate grows linearly from nearly 0 over this many epochs; may be a fraction.
+        hold_fraction: of "hold": share of the training at the highest rate.
         step_at, step_factor: of "step": at these fractions of the training the rate is multiplied by the factor.
         label_smoothing: share of the target spread over all classes (classification).
         distill_weight, distill_temperature: a and T of the distillation loss; used with a teacher only.
@@ -37,6 +38,10 @@ class TrainConfig:
         threads: CPU threads of torch, 0 leaves them alone. The same count gives the same weights.
         seed: of order, augmentation and dropout.
         channels_last: memory format of 4-axis inputs; faster on most CPUs.
+        half: convolutions and matrix products of the training in bfloat16 (weights, sums of the optimizer and
+            validation stay float32); sums of signs are exact up to 256.
+        compiled: torch.compile of the forward and backward: needs a C++ compiler and half a minute at the start and
+            wherever the model changes form (operators with a schedule: every epoch).
     """
 
     epochs: int = 10
@@ -48,6 +53,7 @@ class TrainConfig:
     weight_decay: float = 1e-4
     schedule: str = "cosine"
     warmup_epochs: float = 0.0
+    hold_fraction: float = 0.5
     step_at: tuple[float, ...] = (0.5, 0.75)
     step_factor: float = 0.1
     label_smoothing: float = 0.0
@@ -62,6 +68,8 @@ class TrainConfig:
     threads: int = 1
     seed: int = 0
     channels_last: bool = True
+    half: bool = False
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
@@ -71,7 +79,7 @@ class TrainConfig:
             _at_least(name, getattr(self, name), 1)
         for name in ("weight_decay", "warmup_epochs", "clip_norm", "threads", "momentum", "seed"):
             _at_least(name, getattr(self, name), 0)
-        for name in ("label_smoothing", "ema_decay"):
+        for name in ("label_smoothing", "ema_decay", "hold_fraction"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, it must be in [0, 1)")
         if not 0 <= self.distill_weight <= 1:

@@ -74,6 +74,17 @@ class Batches:
         return inputs, self.targets[chosen]
 
 
+def as_float(outputs: Any) -> Any:
+    """Outputs in bfloat16, alone or in lists and tuples, as float32."""
+    import torch
+
+    if isinstance(outputs, torch.Tensor):
+        return outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+    if isinstance(outputs, (list, tuple)):
+        return type(outputs)(as_float(one) for one in outputs)
+    return outputs
+
+
 def channels_last(x: torch.Tensor) -> torch.Tensor:
     """Four-axis tensors in channels-last memory, others as they are."""
     import torch

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from .receipt import Score
 from .schedules import factor
 from .task import Split, Task
 from .training_config import TrainConfig
-from .training_data import Batches
+from .training_data import Batches, as_float
 from .training_records import EpochRow, Hook, Moment, TrainResult
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ class TrainingRun:
         if "validation" in task.loaders:
             self.validation = task.load("validation")
         self.loss = criterion(task, config, teacher)
+        self.forward: Callable[..., Any] = model
+        if config.compiled:
+            import torch
+
+            self.forward = torch.compile(model)
         self.optimizer = make_optimizer(model, config, groups)
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.average = Average(model, config.ema_decay) if config.ema_decay else None
@@ -113,7 +118,9 @@ class TrainingRun:
         inputs, targets = self.batches.take(order, index, self.step)
         self.set_rates()
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(self.model(*inputs), targets, inputs)
+        with self.precision():
+            outputs = as_float(self.forward(*inputs))
+            loss = self.loss(outputs, targets, inputs)
         if self.penalty is not None:
             loss = loss + self.penalty(self.model)
         value = float(loss.detach())
@@ -134,6 +141,13 @@ class TrainingRun:
         self.step += 1
         self.loss_sum += value
         self.progress.advance(1, loss=round(value, 4), epoch=f"{epoch + 1}/{self.config.epochs}")
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """bfloat16 products where `half` asks for them."""
+        import torch
+
+        kind = torch.device(self.config.device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.config.half)
 
     def set_rates(self) -> None:
         """The schedule's learning rates for the coming step."""

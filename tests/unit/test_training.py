@@ -312,3 +312,30 @@ def test_options_that_cannot_be_are_named(options: dict[str, Any], message: str)
 def test_a_device_that_is_not_there_is_named(device: str) -> None:
     with pytest.raises(UsageError, match=device):
         train(_toy_net(), TOY, dataclasses.replace(QUICK, device=device))
+
+
+def test_half_precision_learns_and_leaves_float_weights() -> None:
+    net, plain = _toy_net(), _toy_net()
+    config = dataclasses.replace(QUICK, epochs=6)
+    train(plain, TOY, config)
+    result = train(net, TOY, dataclasses.replace(config, half=True))
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+    assert not _states_equal(net, plain)  # it did compute in other numbers
+    assert result.score is not None and result.score.value > 60
+
+
+def test_compiled_training_asks_torch_for_the_compiled_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What torch.compile makes of it is torch's affair; compiling takes half a minute."""
+    asked: list[nn.Module] = []
+
+    def compiled(model: nn.Module) -> nn.Module:
+        asked.append(model)
+        return model
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    net, plain = _toy_net(), _toy_net()
+    train(net, TOY, dataclasses.replace(QUICK, compiled=True))
+    train(plain, TOY, QUICK)
+    assert asked == [net] and _states_equal(net, plain)

@@ -97,7 +97,26 @@ def test_a_regression_is_distilled_by_squared_difference() -> None:
     )
 
 
+def test_a_teacher_in_half_precision_is_compared_in_float() -> None:
+    """Logarithms of bfloat16 logits would lose what the teacher knows beside the winner."""
+    config = TrainConfig(distill_weight=1.0, distill_temperature=1.0)
+    student, taught = _logits(0).float(), _logits(1).bfloat16()
+    found = criterion(TOY, config, nn.Identity())(student, torch.zeros(5).long(), [taught])
+    assert found.dtype == torch.float32
+    assert float(found) == pytest.approx(float(soft_loss(1.0)(student, taught.float())))
+
+
 # --------------------------------------------------------------- schedules
+
+
+def test_hold_is_flat_and_then_falls_in_a_line_to_nothing() -> None:
+    config = TrainConfig(epochs=10, schedule="hold", hold_fraction=0.6)
+    found = [factor(config, step, 100, 10) for step in range(101)]
+    assert found[:61] == [1.0] * 61
+    assert found[80] == pytest.approx(0.5) and found[100] == 0
+    with pytest.raises(UsageError, match="hold_fraction"):
+        TrainConfig(hold_fraction=1.0)
+
 
 _ANY = {
     "epochs": st.integers(1, 40),

@@ -7,12 +7,14 @@
 One float network per seed is the start and the teacher of every operator; same epochs, batches, optimizer (Adam, no
 decay) and distillation. Only latent weights differ: held in [-1, 1], or free where the operator normalises them.
 Every table says budget, split, samples and seeds; differences inside the spread are noise. Validation accuracy is
-printed beside the test's; nothing is chosen by either.
+printed beside the test's; nothing is chosen by either. With --json every finished training is written at once, and
+a command run again goes on after the last.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import statistics
 import sys
@@ -55,7 +57,13 @@ CASES = {
     "resnet20": Case(
         "cifar10",
         TrainConfig(epochs=20, learning_rate=4e-3, weight_decay=0.02, warmup_epochs=1),
-        TrainConfig(epochs=30, learning_rate=2.5e-3, **_STUDENT),  # type: ignore[arg-type]
+        TrainConfig(
+            epochs=30,
+            batch_size=64,
+            learning_rate=2.5e-3,
+            channels_last=False,
+            **_STUDENT,  # type: ignore[arg-type]
+        ),
         tests=("test_holdout", "test"),
     ),
 }
@@ -104,7 +112,14 @@ def scores(model: Any, task: Task, tests: Sequence[str]) -> tuple[float, dict[st
     return evaluate(model, task, "validation").value, found
 
 
-def one(case: Case, teacher: Any, operator: str, task: Task, config: TrainConfig) -> Row:
+def one(
+    case: Case,
+    teacher: Any,
+    operator: str,
+    task: Task,
+    config: TrainConfig,
+    first_stage: float = 0.5,
+) -> Row:
     """Binarize a copy of `teacher` with one operator, train it, judge it."""
     import torch
 
@@ -116,12 +131,12 @@ def one(case: Case, teacher: Any, operator: str, task: Task, config: TrainConfig
     seed_all(config.seed)
     example = tuple(torch.zeros(2, *shape) for shape in task.input_shapes)
     made = binarize(teacher, example, BinarizeConfig(operator=operator, **case.binarize))
-    train_binary(made, task, config, teacher=teacher)
+    train_binary(made, task, config, teacher=teacher, first_stage=first_stage)
     validation, tests = scores(made, task, case.tests)
     return Row(operator, config.seed, config.epochs, validation, tests, time.perf_counter() - start)
 
 
-def table(rows: Sequence[Row], case: Case, task: Task) -> str:
+def table(rows: Sequence[Row], case: Case, task: Task, first_stage: float = 0.5) -> str:
     """Markdown: one line per operator, mean and spread over the seeds."""
     names = [name for name in ("float", *OPERATORS) if any(r.operator == name for r in rows)]
     lines = ["| operator | validation % | " + " | ".join(f"{t} %" for t in case.tests) + " | s |"]
@@ -137,9 +152,9 @@ def table(rows: Sequence[Row], case: Case, task: Task) -> str:
     counts = ", ".join(f"{t} {len(task.load(t))}" for t in ("train", "validation", *case.tests))
     sources = "; ".join(task.sources)
     lines.append(
-        f"\n{task.name} ({sources}); samples: {counts}; seeds {seeds}; {binary} epochs per operator, half of "
-        "them with real weights; from the float network of the same seed, which also teaches. mean (lowest to "
-        "highest) over the seeds."
+        f"\n{task.name} ({sources}); samples: {counts}; seeds {seeds}; {binary} epochs per operator, "
+        f"{100 * first_stage:.0f} % of them with real weights; from the float network of the same seed, "
+        "which also teaches. mean (lowest to highest) over the seeds."
     )
     return "\n".join(lines)
 
@@ -157,32 +172,79 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     case = CASES[args.network]
     task = datasets.task(args.task or case.task, args.data)
-    rows: list[Row] = []
+    if args.samples:
+        task = few_samples(task, args.samples)
+    rows = Rows(args.json)
     for seed in args.seed:
         start = time.perf_counter()
-        teacher = float_model(case, args.network, task, seed, args.weights)
+        teacher = kept_model(case, args, task, seed)
         seconds = time.perf_counter() - start
-        rows.append(
-            Row(
-                "float", seed, case.float_config.epochs, *scores(teacher, task, case.tests), seconds
-            )
-        )
-        print(rows[-1], file=sys.stderr, flush=True)
-        config = _budget(case, args.epochs, seed, args.threads)
+        if not rows.has("float", seed):
+            epochs = 0 if args.weights else case.float_config.epochs
+            rows.add(Row("float", seed, epochs, *scores(teacher, task, case.tests), seconds))
+        config = _budget(case, args, seed)
         for operator in args.operators:
-            rows.append(one(case, teacher, operator, task, config))
-            print(rows[-1], file=sys.stderr, flush=True)
-    print(table(rows, case, task))
-    if args.json is not None:
-        write_text(args.json, json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+            if not rows.has(operator, seed):
+                rows.add(one(case, teacher, operator, task, config, args.first_stage))
+    print(table(rows.rows, case, task, args.first_stage))
     return 0
 
 
-def _budget(case: Case, epochs: int | None, seed: int, threads: int) -> TrainConfig:
+class Rows:
+    """The trainings so far, kept in `path` (None: in memory only)."""
+
+    def __init__(self, path: Path | None):
+        self.path = path
+        self.rows: list[Row] = []
+        if path is not None and path.is_file():
+            self.rows = [Row(**row) for row in json.loads(path.read_text())]
+
+    def has(self, operator: str, seed: int) -> bool:
+        """True if this training is there already."""
+        return any((row.operator, row.seed) == (operator, seed) for row in self.rows)
+
+    def add(self, row: Row) -> None:
+        """Keep a finished training."""
+        self.rows.append(row)
+        print(row, file=sys.stderr, flush=True)
+        if self.path is not None:
+            rows = [asdict(row) for row in self.rows]
+            write_text(self.path, json.dumps(rows, indent=1) + "\n")
+
+
+def kept_model(case: Case, args: argparse.Namespace, task: Task, seed: int) -> Any:
+    """The float network of a seed; beside --json it is kept for commands run again."""
+    from ...compress.weights import save_weights
+
+    kept = None
+    if args.json is not None and args.weights is None:
+        kept = args.json.with_suffix(f".float{seed}.npz")
+    found = kept if kept is not None and kept.is_file() else args.weights
+    model = float_model(case, args.network, task, seed, found)
+    if kept is not None and not kept.is_file():
+        save_weights(model, kept)
+    return model
+
+
+def few_samples(task: Task, count: int) -> Task:
+    """The task with `count` training samples, at equal distances in the split."""
     import dataclasses
 
-    config = dataclasses.replace(case.binary_config, seed=seed, threads=threads)
-    return config if epochs is None else dataclasses.replace(config, epochs=epochs)
+    few = functools.cache(lambda: task.load("train").spread(count))
+    return dataclasses.replace(
+        task,
+        loaders={**task.loaders, "train": few},
+        options={**task.options, "training samples": count},
+    )
+
+
+def _budget(case: Case, args: argparse.Namespace, seed: int) -> TrainConfig:
+    import dataclasses
+
+    config = dataclasses.replace(
+        case.binary_config, seed=seed, threads=args.threads, half=args.half, validate_every=1000
+    )
+    return config if args.epochs is None else dataclasses.replace(config, epochs=args.epochs)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -195,7 +257,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--weights", type=Path, help="float weights instead of training them")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--samples", type=int, default=0, help="of the training split; 0: all")
+    parser.add_argument("--first-stage", type=float, default=0.5, help="share with real weights")
+    parser.add_argument("--half", action="store_true", help="train in bfloat16")
+    parser.add_argument("--json", type=Path, help="keeps every finished training; read again")
     return parser
 
 
