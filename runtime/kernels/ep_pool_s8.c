@@ -1,6 +1,6 @@
 #include "ep_pool_s8.h"
 
-#include "ep_requant.h"
+#include "ep_vec.h"
 
 #define WIDTH 32 /* channels held at once */
 
@@ -56,11 +56,15 @@ static int32_t divide_half_away(int32_t total, int32_t count)
     return total > 0 ? (total + count / 2) / count : -((-total + count / 2) / count);
 }
 
-static void average(const ep_average_pool_s8_args *args, const int8_t *x, const region *r, int8_t *EP_RESTRICT y)
+static int32_t elements_of(const region *r) { return (r->to_h - r->from_h) * (r->to_w - r->from_w); }
+
+/* The means of channels from `first` on. */
+static void average(const ep_average_pool_s8_args *args, const int8_t *x, const region *r, int32_t first,
+                    int8_t *EP_RESTRICT y)
 {
     const ep_window *w = &args->window;
-    const int32_t count = (r->to_h - r->from_h) * (r->to_w - r->from_w);
-    for (int32_t first = 0; first < w->channels; first += WIDTH) {
+    const int32_t count = elements_of(r);
+    for (; first < w->channels; first += WIDTH) {
         const int32_t width = w->channels - first < WIDTH ? w->channels - first : WIDTH;
         int32_t acc[WIDTH] = {0};
         for (int32_t i = r->from_h; i < r->to_h; i++)
@@ -75,14 +79,73 @@ static void average(const ep_average_pool_s8_args *args, const int8_t *x, const 
     }
 }
 
+#if defined(EP_VEC_LANES)
+
+#define MOST 65536 /* elements under a window */
+
+/* A division by `count` as a rescaling of what was shifted to the left: by so much that rounding twice is rounding once.
+ * With |total| <= 255 count, 2 <= left and |total| 2^left < 2^30, the high product is off by less than 3/4, and by less
+ * than 1/2, so not at all, where total / count is a tie; every other quotient is further than that from a tie. */
+typedef struct {
+    int32_t count, left;
+    ep_vec_scale scale;
+} divisor;
+
+static divisor divisor_of(int32_t count)
+{
+    divisor d;
+    int32_t power = 0;
+    d.count = count;
+    d.left = 2;
+    while (((int64_t)255 * count << (d.left + 1)) < (INT64_C(1) << 30)) d.left++;
+    while ((INT64_C(2) << power) < count) power++; /* 1/2 <= 2^power / count < 1, or count is 1 */
+    if (count == 1)
+        d.scale = ep_vec_scale_set1(1 << 30, 1 - d.left);
+    else
+        d.scale = ep_vec_scale_set1((int32_t)(((INT64_C(1) << (31 + power)) + count / 2) / count), -(power + d.left));
+    return d;
+}
+
+/* Whole vectors of channels; gives how many channels that are. */
+static int32_t average_lanes(const ep_average_pool_s8_args *args, const int8_t *x, const region *r, const divisor *d,
+                             int8_t *EP_RESTRICT y)
+{
+    const ep_window *w = &args->window;
+    int32_t first = 0;
+    for (; first + EP_VEC_LANES <= w->channels; first += EP_VEC_LANES) {
+        ep_vec acc = ep_vec_set1(-d->count * args->zero);
+        for (int32_t i = r->from_h; i < r->to_h; i++) {
+            const int8_t *pixel = at(w, x, r, i, r->from_w) + first;
+            for (int32_t j = r->from_w; j < r->to_w; j++, pixel += (ptrdiff_t)w->dilation_w * w->channels)
+                acc = ep_vec_add(acc, ep_vec_load_s8(pixel));
+        }
+        ep_vec_store_s8(y + first, ep_vec_rescale(ep_vec_shl(acc, d->left), &d->scale), args->zero, args->low,
+                        args->high);
+    }
+    return first;
+}
+
+#endif
+
 void ep_average_pool_s8(const ep_average_pool_s8_args *args, const int8_t *x, int8_t *y)
 {
     const ep_window *w = &args->window;
+#if defined(EP_VEC_LANES)
+    divisor d = divisor_of(1);
+#endif
     for (int32_t b = 0; b < w->batch; b++) {
         for (int32_t i = 0; i < w->out_h; i++)
             for (int32_t j = 0; j < w->out_w; j++) {
                 const region r = region_of(w, i, j);
-                average(args, x, &r, y);
+                int32_t done = 0;
+#if defined(EP_VEC_LANES)
+                const int32_t count = elements_of(&r);
+                if (w->channels >= EP_VEC_LANES && count > 0 && count <= MOST) {
+                    if (count != d.count) d = divisor_of(count);
+                    done = average_lanes(args, x, &r, &d, y);
+                }
+#endif
+                average(args, x, &r, done, y);
                 y += w->channels;
             }
         x += (ptrdiff_t)w->in_h * w->in_w * w->channels;

@@ -1,5 +1,7 @@
 #include "ep_reduce.h"
 
+#include "ep_vec.h"
+
 /* Calls `statement` with `value` for each element of x that becomes one value. */
 #define FOR_REDUCED(args, x, statement)                                             \
     do {                                                                            \
@@ -58,16 +60,52 @@ static void sum_beside(const ep_sum_s8_args *args, const int8_t *x, int32_t widt
     }
 }
 
+#if defined(EP_VEC_LANES)
+
+/* Sums of EP_VEC_LANES results that lie beside each other. */
+static void sum_lanes(const ep_sum_s8_args *args, const ep_vec_scale *scale, const int8_t *x, int8_t *y)
+{
+    const ep_strides *r = &args->axes.reduced;
+    const int32_t length = r->length[EP_RANK - 1], step = r->step[0][EP_RANK - 1];
+    ep_vec acc = ep_vec_set1(-args->axes.count * args->in_zero);
+    ep_walk walk = ep_walk_begin();
+    do {
+        const int8_t *row = x + walk.offset[0];
+        for (int32_t k = 0; k < length; k++) acc = ep_vec_add(acc, ep_vec_load_s8(row + (ptrdiff_t)k * step));
+    } while (ep_walk_next(r, &walk));
+    ep_vec_store_s8(y, ep_vec_rescale(acc, scale), args->zero, args->low, args->high);
+}
+
+/* Whole vectors of `length` results; gives how many results that are. */
+static int32_t sums_lanes(const ep_sum_s8_args *args, const int8_t *x, int32_t length, int8_t *y)
+{
+    const ep_vec_scale scale = ep_vec_scale_set1(args->scale.multiplier, args->scale.shift);
+    int32_t n = 0;
+    for (; n + EP_VEC_LANES <= length; n += EP_VEC_LANES) sum_lanes(args, &scale, x + n, y + n);
+    return n;
+}
+
+#else
+
+static int32_t sums_lanes(const ep_sum_s8_args *args, const int8_t *x, int32_t length, int8_t *y)
+{
+    int32_t n = 0;
+    for (; n + WIDTH <= length; n += WIDTH) sum_beside(args, x + n, WIDTH, y + n);
+    return n;
+}
+
+#endif
+
 static void sums_beside(const ep_sum_s8_args *args, const int8_t *x, int8_t *y)
 {
     const ep_strides *kept = &args->axes.kept;
     const int32_t length = kept->length[EP_RANK - 1];
     ep_walk walk = ep_walk_begin();
     do {
-        int32_t n = 0;
-        for (; n + WIDTH <= length; n += WIDTH)
-            sum_beside(args, x + walk.offset[0] + n, WIDTH, y + walk.offset[3] + n);
-        if (n < length) sum_beside(args, x + walk.offset[0] + n, length - n, y + walk.offset[3] + n);
+        const int8_t *from = x + walk.offset[0];
+        int8_t *to = y + walk.offset[3];
+        const int32_t n = sums_lanes(args, from, length, to);
+        if (n < length) sum_beside(args, from + n, length - n, to + n);
     } while (ep_walk_next(kept, &walk));
 }
 
