@@ -5,14 +5,13 @@ A family `ops_*.py` defines LOWERINGS, operator code -> function(builder, operat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ...runtime.artifact import TensorSpec
 from ...runtime.errors import UnsupportedOperatorError, UsageError
 from ..tflite.ir import LiteModel, LiteOperator
-from ..tflite.lower import Lowered
 from ..tflite.lower import lower as lower_to_tflite
 from .builder import Builder
 from .layout import ROWS, Layout
@@ -88,14 +87,30 @@ def lower(
         fc_granularity=fc_granularity,
         binary="lce",
     )
-    program, operators = _program(lowered.model, layout)
+    made = lower_model(lowered.model, layout, lowered.input_layouts, lowered.output_layouts)
+    notes = (*lowered.extra_quantize, *lowered.notes)
+    return replace(made, precision=lowered.precision, notes=notes)
+
+
+def lower_model(
+    model: LiteModel,
+    layout: Layout = ROWS,
+    input_layouts: Sequence[str] = (),
+    output_layouts: Sequence[str] = (),
+) -> LoweredC:
+    """Lower a model of TFLite's operators to kernel calls; the layouts name axes ("" or missing: plain).
+
+    Raises:
+        UnsupportedOperatorError: no kernel for an operator; node and what to do are told.
+    """
+    program, operators = _program(model, layout)
     return LoweredC(
         program=program,
-        inputs=_specs(lowered, lowered.model.inputs, lowered.model.input_names, True),
-        outputs=_specs(lowered, lowered.model.outputs, lowered.model.output_names, False),
+        inputs=_specs(model, model.inputs, model.input_names, input_layouts),
+        outputs=_specs(model, model.outputs, model.output_names, output_layouts),
         operators=operators,
-        precision=lowered.precision,
-        notes=(*lowered.extra_quantize, *lowered.notes),
+        precision="auto",
+        notes=(),
     )
 
 
@@ -149,12 +164,11 @@ def _without_dead_calls(program: Program) -> Program:
 
 
 def _specs(
-    lowered: Lowered, indices: list[int], names: list[str], inputs: bool
+    model: LiteModel, indices: list[int], names: list[str], layouts: Sequence[str]
 ) -> tuple[TensorSpec, ...]:
-    layouts = lowered.input_layouts if inputs else lowered.output_layouts
     found = []
     for position, index in enumerate(indices):
-        tensor = lowered.model.tensors[index]
+        tensor = model.tensors[index]
         held = tensor.quantization
         layout = layouts[position] if position < len(layouts) else ""
         found.append(

@@ -17,8 +17,8 @@ def macs_of(model: LiteModel, operator: LiteOperator) -> int:
     output = tuple(model.tensors[operator.outputs[0]].shape) if operator.outputs else ()
     code = operator.custom_code or operator.code
     if code == "LceBconv2d":
-        channels = int(operator.options.get("channels_in", 0))
-        return count.convolution(output, (*second[1:3], channels)) or 0
+        channels = int(operator.options.get("channels_in", 0)) * second[3] // first[3]
+        return count.convolution((*output[:3], second[0]), (*second[1:3], channels)) or 0
     if code == "DEPTHWISE_CONV_2D":
         return count.convolution(output, second[1:3]) or 0
     if code in ("CONV_2D", "FULLY_CONNECTED"):

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from edgepress.export.c.folder import write_folder
-from edgepress.export.c.lower import LoweredC, _program
+from edgepress.export.c.lower import lower_model
 from edgepress.export.c.pack import layout_of
 from edgepress.export.tflite.ir import LiteModel, LiteOperator, LiteQuantization, LiteTensor
 from edgepress.runtime import lce_kernels as lce
-from edgepress.runtime.artifact import FileMetadata, TensorSpec
+from edgepress.runtime.artifact import FileMetadata
 
 KERNELS = ((1, 1), (1, 1), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (1, 7), (2, 4))
 RESULTS = ("float32", "int8", "int32")
@@ -181,14 +181,10 @@ def random_model(seed: int, count: int, largest: int = 300) -> Made:
 
 def write(made: Made, folder: Path, device: str, name: str = "model") -> Path:
     """The model as an exported folder for a device."""
-    program, operators = _program(made.model, layout_of(device))
-    names = [f"t{n}" for n in range(len(made.model.inputs) + len(made.model.outputs))]
-    specs = [
-        TensorSpec(names[at], array.shape, array.dtype.name)
-        for at, array in enumerate([*made.inputs, *made.expected])
-    ]
-    split = len(made.inputs)
-    lowered = LoweredC(program, tuple(specs[:split]), tuple(specs[split:]), operators, "int8", ())
+    model = made.model
+    model.input_names = [model.tensors[index].name for index in model.inputs]
+    model.output_names = [model.tensors[index].name for index in model.outputs]
+    lowered = lower_model(model, layout_of(device))
     for file, data in write_folder(lowered, name, device, "plain", FileMetadata()).items():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_bytes(data)
