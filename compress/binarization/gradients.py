@@ -127,7 +127,8 @@ class _SignThrough(torch.autograd.Function):
 
 def sign_through(x: Tensor, slope: Slope, factor: Tensor | None = None) -> Tensor:
     """signs(x) whose gradient is `upstream * slope(x) * factor`; `factor` is a constant that broadcasts."""
-    if not (torch.is_grad_enabled() and x.requires_grad):
+    exporting = torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
+    if exporting or not (torch.is_grad_enabled() and x.requires_grad):
         return signs(x)
     result: Tensor = _SignThrough.apply(x, slope, factor)
     return result
