@@ -11,9 +11,11 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define EP_RESTRICT __restrict__
 #define EP_ALIGNED(bytes) __attribute__((aligned(bytes)))
+#define EP_NOINLINE __attribute__((noinline))
 #else
 #define EP_RESTRICT
 #define EP_ALIGNED(bytes)
+#define EP_NOINLINE
 #endif
 
 /* Layouts of packed int8 weights. A model says which one its weights have; kernels of another layout refuse it.

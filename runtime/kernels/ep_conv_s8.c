@@ -1,55 +1,6 @@
 #include "ep_conv_s8.h"
 
-#include <string.h>
-
-static inline int8_t *fill(int8_t *to, int8_t value, int32_t count)
-{
-    for (int32_t i = 0; i < count; i++) to[i] = value;
-    return to + count;
-}
-
-/* A short copy without a call: in pieces, the last of which may overlap the one before. */
-static inline void copy(int8_t *EP_RESTRICT to, const int8_t *EP_RESTRICT from, int32_t count)
-{
-    if (count >= 16) {
-        for (int32_t i = 0; i + 16 < count; i += 16) memcpy(to + i, from + i, 16);
-        memcpy(to + count - 16, from + count - 16, 16);
-    } else if (count >= 8) {
-        memcpy(to, from, 8);
-        memcpy(to + count - 8, from + count - 8, 8);
-    } else {
-        for (int32_t i = 0; i < count; i++) to[i] = from[i];
-    }
-}
-
-/* The window of one output pixel as one row; what lies outside is `outside`. */
-static void gather(const ep_window *w, const int8_t *x, int32_t top, int32_t left, int8_t outside, int8_t *row)
-{
-    const int32_t channels = w->channels;
-    int32_t from, to;
-    ep_taps(left, w->in_w, w->kernel_w, w->dilation_w, &from, &to);
-    for (int32_t i = 0; i < w->kernel_h; i++) {
-        const int32_t line = top + i * w->dilation_h;
-        if (line < 0 || line >= w->in_h) {
-            row = fill(row, outside, w->kernel_w * channels);
-            continue;
-        }
-        const int8_t *source = x + (ptrdiff_t)line * w->in_w * channels;
-        row = fill(row, outside, from * channels);
-        if (w->dilation_w == 1) {
-            const int32_t count = (to - from) * channels;
-            copy(row, source + (ptrdiff_t)(left + from) * channels, count);
-            row += count;
-        } else {
-            for (int32_t j = from; j < to; j++) {
-                const int8_t *pixel = source + (ptrdiff_t)(left + j * w->dilation_w) * channels;
-                memcpy(row, pixel, (size_t)channels * sizeof *row);
-                row += channels;
-            }
-        }
-        row = fill(row, outside, (w->kernel_w - to) * channels);
-    }
-}
+#include "ep_gather.h"
 
 #if EP_LAYOUT == EP_LAYOUT_BLOCKS16X4
 /* The pixels of a line whose windows lie inside, from where they lie: [*from, *to). None if runs are not whole. */
@@ -94,7 +45,7 @@ static void gathered(const ep_conv_s8_args *args, const int8_t *image, int32_t i
     for (int32_t j = from; j < to;) {
         const int32_t count = to - j < EP_GEMM_ROWS ? to - j : EP_GEMM_ROWS;
         for (int32_t r = 0; r < count; r++)
-            gather(w, image, top, (j + r) * w->stride_w - w->pad_w, (int8_t)args->pad_value,
+            ep_gather_s8(w, image, top, (j + r) * w->stride_w - w->pad_w, (int8_t)args->pad_value,
                    rows + (ptrdiff_t)r * depth);
         ep_gemm_s8(&args->gemm, rows, count, y + (ptrdiff_t)j * outputs);
         j += count;

@@ -29,4 +29,10 @@ typedef struct {
 void ep_gemm_rows_s8(const ep_gemm_s8_args *args, const ep_rows *where, const int8_t *x, int32_t rows, int8_t *y);
 #endif
 
+#if EP_LAYOUT == EP_LAYOUT_SMLAD
+/* ep_gemm_s8 on 1 to 4 rows of int16: word 4 p + r holds elements p of row r, in the order of ep_dsp.h. All four rows
+ * are read, the depth is filled up to whole words of bytes. */
+void ep_gemm_pairs_s8(const ep_gemm_s8_args *args, const int32_t *pairs, int32_t count, int8_t *y);
+#endif
+
 #endif
