@@ -30,6 +30,7 @@ VERBS = {
     "verify": "Prove that files compute what the model computes.",
     "profile": "Measure files on this machine or a board; count on an emulated one.",
     "gate": "Fail when a file got slower, bigger or worse than allowed.",
+    "bench-binary": "Compare binarization operators on six tracks.",
     "report": "Show or rewrite the report of a run folder.",
     "inspect": "Show the layers, sizes and tensors of any ONNX or TFLite file.",
     "lint": "Check a TFLite file against the int8 rules and engine versions.",
@@ -50,7 +51,8 @@ class EdgepressGroup(click.Group):
         """The command of a verb, from tools/verbs/VERB.py."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f".verbs.{cmd_name}", __package__).command
+        module = import_module(f".verbs.{cmd_name.replace('-', '_')}", __package__)
+        command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

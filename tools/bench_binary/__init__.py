@@ -1,0 +1,1 @@
+"""The comparison of binarization operators on six tracks, after BiBench (Qin et al., ICML 2023)."""
