@@ -83,6 +83,27 @@ def only_signs(graph: Graph, name: str) -> bool:
     return True
 
 
+def sign_nodes(hub: Any) -> tuple[str, ...]:
+    """Names of nodes that hand signs from packed layer to packed layer: quantizing their values would be idle."""
+    graph = Graph.read(hub)
+    found: dict[Node, None] = {}
+    for node in reversed(graph.sorted_nodes()):
+        users = graph.users(node.outputs[0]) if node.outputs else []
+        ready = all(is_binary(user) or user in found for user in users)
+        if users and ready and node.outputs[0] not in graph.outputs and _keeps_signs(graph, node):
+            found[node] = None
+    return tuple(node.name for node in found)
+
+
+def _keeps_signs(graph: Graph, node: Node) -> bool:
+    if node.domain:
+        return False
+    if node.op == "Mul":
+        factors = [graph.constants[n] for n in node.inputs if n in graph.constants]
+        return any(bool((np.abs(f) == 1).all()) for f in factors)
+    return node.op in ("Pad", "Flatten", "Reshape", "MaxPool")
+
+
 def follow(graph: Graph, node: Node) -> Path | None:
     """The way to the next signs; None where a real value is read, or no arithmetic stands between."""
     steps: list[Node] = []

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..onnx.graph import Graph, Node
+from ..onnx.infer import infer
 from ..onnx.judge import OWN_DOMAIN
 from .lce_bits import WORD_BITS
 from .lce_graph import BINARY, pads_of, pair
@@ -20,6 +21,8 @@ EXACT_TAPS = 1 << 24
 def split(hub: Any) -> tuple[frozenset[str], tuple[tuple[str, str], ...]]:
     """(outputs of packed layers that LCE takes, (output, reason) of the others)."""
     graph = Graph.read(hub)
+    if any(graph.shape(node.input(0)) is None for node in graph.nodes if node.domain):
+        infer(graph)
     layers = [n for n in graph.sorted_nodes() if n.domain == OWN_DOMAIN]
     reasons = {node.outputs[0]: _reason(graph, node) for node in layers}
     taken = frozenset(name for name, reason in reasons.items() if not reason)

@@ -62,6 +62,7 @@ class BinarizeStep(Step):
         from ...compress.binarization.train import train_binary
         from ...compress.weights import save_weights
         from ...export.onnx import hub as hubs
+        from ...export.onnx.binary_links import fold_links
 
         start = time.perf_counter()
         task = place.inputs.need_task("binarization")
@@ -85,6 +86,7 @@ class BinarizeStep(Step):
             normalisation=place.inputs.normalisation(),
             binary=True,
         )
+        packed = fold_links(packed)
         hubs.save(packed, place.own("binary.onnx"))
         rows, integer_notes = _integer_form(model, task)
         notes = (

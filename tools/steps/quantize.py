@@ -53,6 +53,7 @@ class QuantizeStep(Step):
         from ...compress.quantization.plan import PtqConfig, plan
         from ...export.onnx import hub as hubs
         from ...export.onnx import qdq
+        from ...export.onnx.binary_links import fold_links, sign_nodes
         from ...export.onnx.decompose import decompose
 
         start = time.perf_counter()
@@ -64,8 +65,11 @@ class QuantizeStep(Step):
                 hint="remove `quantize` from the passes; the file is exported with the scales it has",
             )
         hub = decompose(hub, for_int8=True)  # recurrent layers are int8 only once they are unrolled
+        hub = fold_links(hub)  # one-bit layers hand on bits: nothing between them is quantized
         samples = place.inputs.calibration_samples(self.options.calibration_samples)
         config = ptq_config(PtqConfig, self.options, place.recipe.export.io)
+        kept = (*config.keep_float, *sign_nodes(hub))
+        config = dataclasses.replace(config, keep_float=kept)
         config, notes = self._observer(hub, samples, config, place)
         hub, said = self._form(hub, samples, config, place)
         made = plan(hub, samples, config, place.progress)
