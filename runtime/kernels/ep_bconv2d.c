@@ -9,7 +9,6 @@ typedef struct {
     const ep_bconv2d_args *args;
     ep_bfinish finish;
     ep_bits_shape shape;
-    int32_t begin;    /* word of a filter that meets a window's first */
     int32_t products; /* of a window */
     int32_t count;
     const uint32_t *x[EP_BITS_PIXELS];
@@ -23,19 +22,24 @@ static inline int32_t filter_words(const ep_bconv2d_args *args)
     return args->window.kernel_h * args->window.kernel_w * (args->window.channels / args->groups);
 }
 
+static inline ptrdiff_t group_words(const ep_bconv2d_args *args)
+{
+    const int32_t words = (filter_words(args) + EP_BITS_DEPTH - 1) / EP_BITS_DEPTH * EP_BITS_DEPTH;
+    return (ptrdiff_t)filled(args->outputs / args->groups) * words;
+}
+
 /* The products of one group of channels with its outputs. */
 static void of_group(const tile *t, int32_t group)
 {
     const ep_bconv2d_args *args = t->args;
-    const int32_t words = t->shape.words, outputs = args->outputs / args->groups, begin = group * outputs;
-    const uint32_t *filters = (const uint32_t *)args->filters + (ptrdiff_t)group * filled(outputs) * words;
+    const int32_t outputs = args->outputs / args->groups, begin = group * outputs;
+    const uint32_t *filters = (const uint32_t *)args->filters + group * group_words(args);
     const uint32_t *x[EP_BITS_PIXELS];
     int32_t differing[EP_BITS_PIXELS][EP_BITS_GROUP];
     for (int32_t p = 0; p < t->count; p++) x[p] = t->x[p] + group * (args->window.channels / args->groups);
     for (int32_t first = 0; first < outputs; first += EP_BITS_GROUP) {
         const int32_t left = outputs - first, count = left < EP_BITS_GROUP ? left : EP_BITS_GROUP;
-        const uint32_t *from = filters + (ptrdiff_t)first * words + (ptrdiff_t)t->begin * EP_BITS_LANES;
-        ep_bdots(&t->shape, from, x, t->count, count, differing);
+        ep_bdots(&t->shape, filters, first, count, x, t->count, differing);
         for (int32_t p = 0; p < t->count; p++)
             t->finish(args, t->products, differing[p], begin + first, count, t->y[p]);
     }
@@ -55,17 +59,28 @@ static inline void push(tile *t, const uint32_t *x, char *y)
     if (t->count == EP_BITS_PIXELS) flush(t);
 }
 
+static ep_bits_shape shape_of(const ep_bconv2d_args *args, int32_t lines, int32_t taps)
+{
+    const int32_t words = args->window.channels / args->groups;
+    ep_bits_shape s;
+    s.lines = lines, s.taps = taps, s.run = words;
+    s.line_step = s.tap_step = 0;
+    s.begin = s.filter_line = 0;
+    s.filter_tap = words;
+    s.words = filter_words(args);
+    s.outputs = filled(args->outputs / args->groups);
+    return s;
+}
+
 /* Windows of lines x taps that lie in the image. */
 static ep_bits_shape inside(const ep_bconv2d_args *args, int32_t lines, int32_t taps)
 {
     const ep_window *w = &args->window;
     const int32_t words = w->channels / args->groups;
-    ep_bits_shape s = {lines, taps, words, 0, 0, 0, 0, 0};
+    ep_bits_shape s = shape_of(args, lines, taps);
     s.line_step = (ptrdiff_t)w->dilation_h * w->in_w * w->channels;
     s.tap_step = (ptrdiff_t)w->dilation_w * w->channels;
     s.filter_line = w->kernel_w * words;
-    s.filter_tap = words;
-    s.words = filter_words(args);
     if (args->groups == 1 && (w->dilation_w == 1 || taps == 1)) s.taps = 1, s.run = taps * words;
     if (s.taps == 1 && s.run == s.line_step && s.run == s.filter_line) s.run *= s.lines, s.lines = 1;
     return s;
@@ -74,9 +89,10 @@ static ep_bits_shape inside(const ep_bconv2d_args *args, int32_t lines, int32_t 
 /* Windows that were gathered: one run, or one a tap where a group is but a part of it. */
 static ep_bits_shape gathered(const ep_bconv2d_args *args)
 {
-    const int32_t taps = args->window.kernel_h * args->window.kernel_w, words = args->window.channels / args->groups;
-    ep_bits_shape s = {1, taps, words, 0, args->window.channels, 0, words, filter_words(args)};
-    if (args->groups == 1) s.taps = 1, s.run = taps * words;
+    const int32_t taps = args->window.kernel_h * args->window.kernel_w;
+    ep_bits_shape s = shape_of(args, 1, taps);
+    s.tap_step = args->window.channels;
+    if (args->groups == 1) s.taps = 1, s.run *= taps;
     return s;
 }
 
@@ -124,18 +140,21 @@ static void columns(tile *t, const uint32_t *image, char *y, size_t pixel_bytes,
             before = lines;
             whole = args->outside == 0 || n_lines * n_taps == w->kernel_h * w->kernel_w;
             t->shape = whole ? inside(args, n_lines, n_taps) : gathered(args);
-            t->begin = whole ? (lines.from * w->kernel_w + taps.from) * (w->channels / args->groups) : 0;
+            if (whole) t->shape.begin = (lines.from * w->kernel_w + taps.from) * (w->channels / args->groups);
             t->products = args->channels * (whole ? n_lines * n_taps : w->kernel_h * w->kernel_w);
         }
-        for (int32_t j = from; j < to; j++) {
-            const int32_t left = j * w->stride_w - w->pad_w;
-            char *result = y + ((size_t)i * (size_t)w->out_w + (size_t)j) * pixel_bytes;
-            if (whole) {
-                const ptrdiff_t line = top + lines.from * w->dilation_h, column = left + taps.from * w->dilation_w;
-                push(t, image + (line * w->in_w + column) * w->channels, result);
-            } else {
-                uint32_t *row = rows + (ptrdiff_t)t->count * filter_words(args) * args->groups;
-                gather(w, image, top, left, row);
+        const int32_t left = from * w->stride_w - w->pad_w;
+        char *result = y + ((size_t)i * (size_t)w->out_w + (size_t)from) * pixel_bytes;
+        if (whole) {
+            const ptrdiff_t step = (ptrdiff_t)w->stride_w * w->channels;
+            const ptrdiff_t line = top + lines.from * w->dilation_h, column = left + taps.from * w->dilation_w;
+            const uint32_t *pixel = image + (line * w->in_w + column) * w->channels;
+            for (int32_t j = from; j < to; j++, pixel += step, result += pixel_bytes) push(t, pixel, result);
+        } else {
+            const ptrdiff_t row_words = (ptrdiff_t)filter_words(args) * args->groups;
+            for (int32_t j = from; j < to; j++, result += pixel_bytes) {
+                uint32_t *row = rows + t->count * row_words;
+                gather(w, image, top, j * w->stride_w - w->pad_w, row);
                 push(t, row, result);
             }
         }

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#if EP_BITS_LANES == 1
+#if EP_BITS_LANES == 1 && EP_BITS_DEPTH == 1
 
 static inline uint64_t two(const uint32_t *x)
 {
@@ -27,19 +27,20 @@ static int32_t differing_of(const ep_bits_shape *s, const uint32_t *filter, cons
     return (int32_t)count;
 }
 
-void ep_bdots(const ep_bits_shape *shape, const uint32_t *filters, const uint32_t *const *x, int32_t pixels,
-              int32_t outputs, int32_t (*differing)[EP_BITS_GROUP])
+void ep_bdots(const ep_bits_shape *shape, const uint32_t *filters, int32_t first, int32_t outputs,
+              const uint32_t *const *x, int32_t pixels, int32_t (*differing)[EP_BITS_GROUP])
 {
-    for (int32_t n = 0; n < outputs; n++, filters += shape->words)
-        for (int32_t p = 0; p < pixels; p++) differing[p][n] = differing_of(shape, filters, x[p]);
+    const uint32_t *filter = ep_bits_filter(shape, filters, first, shape->begin);
+    for (int32_t n = 0; n < outputs; n++, filter += shape->words)
+        for (int32_t p = 0; p < pixels; p++) differing[p][n] = differing_of(shape, filter, x[p]);
 }
 
 #else
 
-void ep_bdots(const ep_bits_shape *shape, const uint32_t *filters, const uint32_t *const *x, int32_t pixels,
-              int32_t outputs, int32_t (*differing)[EP_BITS_GROUP])
+void ep_bdots(const ep_bits_shape *shape, const uint32_t *filters, int32_t first, int32_t outputs,
+              const uint32_t *const *x, int32_t pixels, int32_t (*differing)[EP_BITS_GROUP])
 {
-    ep_bdots_plain(shape, filters, x, pixels, outputs, differing);
+    ep_bdots_plain(shape, filters, first, outputs, x, pixels, differing);
 }
 
 #endif

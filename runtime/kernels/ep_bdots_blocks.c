@@ -103,10 +103,10 @@ static inline __attribute__((always_inline)) void tile(const ep_bits_shape *s, c
 
 #if defined(EP_BDOTS_PLAIN)
 
-void ep_bdots(const ep_bits_shape *shape, const uint32_t *filters, const uint32_t *const *x, int32_t pixels,
-              int32_t outputs, int32_t (*differing)[EP_BITS_GROUP])
+void ep_bdots(const ep_bits_shape *shape, const uint32_t *filters, int32_t first, int32_t outputs,
+              const uint32_t *const *x, int32_t pixels, int32_t (*differing)[EP_BITS_GROUP])
 {
-    ep_bdots_plain(shape, filters, x, pixels, outputs, differing);
+    ep_bdots_plain(shape, filters, first, outputs, x, pixels, differing);
 }
 
 #else
@@ -121,19 +121,20 @@ static inline __attribute__((always_inline)) void some(const ep_bits_shape *s, c
         tile(s, filters, x, pixels, 1, differing);
 }
 
-void ep_bdots(const ep_bits_shape *shape, const uint32_t *filters, const uint32_t *const *x, int32_t pixels,
-              int32_t outputs, int32_t (*differing)[EP_BITS_GROUP])
+void ep_bdots(const ep_bits_shape *shape, const uint32_t *filters, int32_t first, int32_t outputs,
+              const uint32_t *const *x, int32_t pixels, int32_t (*differing)[EP_BITS_GROUP])
 {
+    const uint32_t *from = ep_bits_filter(shape, filters, first, shape->begin);
     if (pixels == EP_BITS_PIXELS) {
-        some(shape, filters, x, EP_BITS_PIXELS, outputs, differing);
+        some(shape, from, x, EP_BITS_PIXELS, outputs, differing);
         return;
     }
     if (pixels >= 4) {
-        some(shape, filters, x, 4, outputs, differing);
+        some(shape, from, x, 4, outputs, differing);
         x += 4, differing += 4, pixels -= 4;
     }
-    for (; pixels >= 2; pixels -= 2, x += 2, differing += 2) some(shape, filters, x, 2, outputs, differing);
-    if (pixels > 0) some(shape, filters, x, 1, outputs, differing);
+    for (; pixels >= 2; pixels -= 2, x += 2, differing += 2) some(shape, from, x, 2, outputs, differing);
+    if (pixels > 0) some(shape, from, x, 1, outputs, differing);
 }
 
 #endif

@@ -2,119 +2,103 @@
  *
  * A full adder makes two words of three, one of units and one of twos. Fields of two bits hold the ones of each pair of
  * bits (0 to 2), fields of four bits units + 2 twos (0 to 12), bytes their sums (0 to 24). The sum of absolute
- * differences from a constant adds the bytes. Constants lie in registers: shifts of the other operand are free. All
- * registers are taken, so counters of the outer loops lie in memory. */
+ * differences from a constant adds the bytes. Constants lie in registers: shifts of the other operand are free. */
 #include "ep_bdots_lanes.h"
 
-#if defined(EP_TARGET_SMLAD) && EP_BITS_LANES == 1 && defined(__GNUC__) && defined(__OPTIMIZE__)
+#if defined(EP_TARGET_SMLAD) && EP_BITS_LANES == 1 && EP_BITS_DEPTH == 3 && defined(__GNUC__) && defined(__OPTIMIZE__)
 
 #define PAIRS UINT32_C(0x55555555)
 #define FOURS UINT32_C(0x33333333)
 #define BYTES UINT32_C(0x0F0F0F0F)
 #define FAR (4 * 0x33) /* what a sum of differences counts down from, each time */
 
-/* Bytes of fields of four bits in r6: less fifteen times the upper ones; added to the count. */
-#define COUNT_FOURS                           \
-    "and r5, %[bytes], r6, lsr #4\n\t"        \
-    "mls r6, r5, %[fifteen], r6\n\t"          \
-    "subs %[left], %[left], #1\n\t"           \
-    "usada8 %[count], r6, %[fours], %[count]\n\t"
-
-/* One pixel with all outputs; sums go to [out, end). */
-static void one_pixel(const ep_bits_shape *s, const uint32_t *filters, const uint32_t *x, int32_t *out, int32_t outputs)
+/* Three words of a pixel with those of all outputs: FAR less their ones is added to sums[0 .. outputs). */
+static inline void three(const uint32_t *x, const uint32_t *w, int32_t *sums, int32_t outputs)
 {
-    const int32_t lines = s->lines, threes = s->run / 3, rest = s->run % 3;
-    const int32_t x_step = (int32_t)(s->line_step - s->run) * 4, w_step = (s->filter_line - s->run) * 4;
-    const int32_t x_back = (int32_t)s->line_step * lines * 4, w_next = (s->words - s->filter_line * lines) * 4;
-    const int32_t far = FAR * lines * (threes + rest);
-    const int32_t *end = out + outputs;
-    int32_t line, left, count;
-    __asm__ volatile(
-        "1:\n\t" /* an output */
-        "ldr r4, %[lines]\n\t"
-        "mov %[count], #0\n\t"
-        "2:\n\t" /* a line */
-        "ldr %[left], %[threes]\n\t"
-        "str r4, %[line]\n\t"
-        "cmp %[left], #0\n\t"
-        "beq 4f\n\t"
-        "3:\n\t"
-        "ldmia %[x]!, {r4, r5, r6}\n\t"
-        "ldmia %[w]!, {r8, r9, r10}\n\t"
-        "eor r4, r4, r8\n\t"
-        "eor r5, r5, r9\n\t"
-        "eor r6, r6, r10\n\t"
-        "eor r8, r4, r5\n\t" /* full adder: units r6, twos r4 */
-        "eor r9, r4, r6\n\t"
-        "eor r6, r6, r8\n\t"
-        "and r9, r9, r8\n\t"
-        "eor r4, r4, r9\n\t"
-        "and r5, %[pairs], r6, lsr #1\n\t"
-        "and r8, %[pairs], r4, lsr #1\n\t"
-        "sub r6, r6, r5\n\t"
-        "sub r4, r4, r8\n\t"
-        "and r5, %[fours], r6, lsr #2\n\t" /* units + 2 twos, less three times their upper pairs */
-        "and r8, %[fours], r4, lsr #2\n\t"
-        "add r6, r6, r4, lsl #1\n\t"
-        "add r5, r5, r8, lsl #1\n\t"
-        "sub r6, r6, r5\n\t"
-        "sub r6, r6, r5, lsl #1\n\t" COUNT_FOURS "bne 3b\n\t"
-        "4:\n\t"
-        "ldr %[left], %[rest]\n\t"
-        "cmp %[left], #0\n\t"
-        "beq 6f\n\t"
-        "5:\n\t" /* a word alone */
-        "ldr r6, [%[x]], #4\n\t"
-        "ldr r8, [%[w]], #4\n\t"
-        "eor r6, r6, r8\n\t"
-        "and r5, %[pairs], r6, lsr #1\n\t"
-        "sub r6, r6, r5\n\t"
-        "and r5, %[fours], r6, lsr #2\n\t"
-        "sub r6, r6, r5\n\t"
-        "sub r6, r6, r5, lsl #1\n\t" COUNT_FOURS "bne 5b\n\t"
-        "6:\n\t"
-        "ldr r5, %[x_step]\n\t"
-        "ldr r6, %[w_step]\n\t"
-        "ldr r4, %[line]\n\t"
-        "add %[x], %[x], r5\n\t"
-        "add %[w], %[w], r6\n\t"
-        "subs r4, r4, #1\n\t"
-        "bne 2b\n\t"
-        "ldr r4, %[far]\n\t"
-        "ldr r5, %[out]\n\t"
-        "ldr r6, %[x_back]\n\t"
-        "ldr r8, %[w_next]\n\t"
-        "sub r4, r4, %[count]\n\t"
-        "str r4, [r5], #4\n\t"
-        "str r5, %[out]\n\t"
-        "sub %[x], %[x], r6\n\t"
-        "add %[w], %[w], r8\n\t"
-        "ldr r6, %[end]\n\t"
-        "cmp r5, r6\n\t"
-        "bne 1b\n\t"
-        : [x] "+r"(x), [w] "+r"(filters), [left] "=&r"(left), [count] "=&r"(count), [line] "=&m"(line), [out] "+m"(out)
-        : [pairs] "r"(PAIRS), [fours] "r"(FOURS), [bytes] "r"(BYTES), [fifteen] "r"(15), [lines] "m"(lines),
-          [threes] "m"(threes), [rest] "m"(rest), [x_step] "m"(x_step), [w_step] "m"(w_step), [x_back] "m"(x_back),
-          [w_next] "m"(w_next), [far] "m"(far), [end] "m"(end)
-        : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory");
+    const int32_t *end = sums + outputs;
+    __asm__ volatile("1:\n\t"
+                     "ldmia %[w]!, {r6, r8, r9}\n\t"
+                     "eor r6, r6, %[x0]\n\t"
+                     "eor r8, r8, %[x1]\n\t"
+                     "eor r9, r9, %[x2]\n\t"
+                     "eor r4, r6, r8\n\t" /* full adder: units r9, twos r6 */
+                     "eor r5, r6, r9\n\t"
+                     "eor r9, r9, r4\n\t"
+                     "and r5, r5, r4\n\t"
+                     "eor r6, r6, r5\n\t"
+                     "and r4, %[pairs], r9, lsr #1\n\t"
+                     "and r5, %[pairs], r6, lsr #1\n\t"
+                     "sub r9, r9, r4\n\t"
+                     "sub r6, r6, r5\n\t"
+                     "and r4, %[fours], r9, lsr #2\n\t" /* units + 2 twos, less three times their upper pairs */
+                     "and r5, %[fours], r6, lsr #2\n\t"
+                     "add r9, r9, r6, lsl #1\n\t"
+                     "add r4, r4, r5, lsl #1\n\t"
+                     "sub r9, r9, r4\n\t"
+                     "sub r9, r9, r4, lsl #1\n\t"
+                     "and r4, %[bytes], r9, lsr #4\n\t" /* less fifteen times the upper fours */
+                     "ldr r5, [%[sums]]\n\t"
+                     "add r9, r9, r4\n\t"
+                     "sub r9, r9, r4, lsl #4\n\t"
+                     "usada8 r5, r9, %[fours], r5\n\t"
+                     "str r5, [%[sums]], #4\n\t"
+                     "cmp %[sums], %[end]\n\t"
+                     "bne 1b\n\t"
+                     : [w] "+r"(w), [sums] "+r"(sums)
+                     : [x0] "r"(x[0]), [x1] "r"(x[1]), [x2] "r"(x[2]), [pairs] "r"(PAIRS), [fours] "r"(FOURS),
+                       [bytes] "r"(BYTES), [end] "r"(end)
+                     : "r4", "r5", "r6", "r8", "r9", "cc", "memory");
 }
 
-void ep_bdots(const ep_bits_shape *shape, const uint32_t *filters, const uint32_t *const *x, int32_t pixels,
-              int32_t outputs, int32_t (*differing)[EP_BITS_GROUP])
+/* One word of a pixel with those of all outputs. */
+static void one(uint32_t x, const uint32_t *w, int32_t *sums, int32_t outputs)
 {
-    if (shape->taps != 1 || shape->lines * shape->run == 0) {
-        ep_bdots_plain(shape, filters, x, pixels, outputs, differing);
-        return;
+    for (int32_t n = 0; n < outputs; n++, w += EP_BITS_DEPTH) sums[n] -= (int32_t)ep_popcount(x ^ *w);
+}
+
+/* A run of words from word k of the filters on; gives how often FAR was added. */
+static int32_t run_of(const ep_bits_shape *s, const uint32_t *filters, int32_t first, int32_t k, const uint32_t *x,
+                      int32_t *sums, int32_t outputs)
+{
+    const int32_t stop = k + s->run;
+    int32_t threes = 0;
+    while (k < stop) {
+        const uint32_t *w = ep_bits_filter(s, filters, first, k);
+        if (k % EP_BITS_DEPTH != 0 || k + EP_BITS_DEPTH > stop) {
+            one(*x++, w, sums, outputs);
+            k++;
+            continue;
+        }
+        for (; k + EP_BITS_DEPTH <= stop; k += EP_BITS_DEPTH, x += EP_BITS_DEPTH, threes++) {
+            three(x, w, sums, outputs);
+            w += (ptrdiff_t)s->outputs * EP_BITS_DEPTH;
+        }
     }
-    for (int32_t p = 0; p < pixels; p++) one_pixel(shape, filters, x[p], differing[p], outputs);
+    return threes;
+}
+
+void ep_bdots(const ep_bits_shape *shape, const uint32_t *filters, int32_t first, int32_t outputs,
+              const uint32_t *const *x, int32_t pixels, int32_t (*differing)[EP_BITS_GROUP])
+{
+    for (int32_t p = 0; p < pixels; p++) {
+        int32_t *sums = differing[p], threes = 0;
+        for (int32_t n = 0; n < outputs; n++) sums[n] = 0;
+        for (int32_t line = 0; line < shape->lines; line++)
+            for (int32_t tap = 0; tap < shape->taps; tap++) {
+                const int32_t k = shape->begin + line * shape->filter_line + tap * shape->filter_tap;
+                const uint32_t *from = x[p] + line * shape->line_step + tap * shape->tap_step;
+                threes += run_of(shape, filters, first, k, from, sums, outputs);
+            }
+        for (int32_t n = 0; n < outputs; n++) sums[n] = threes * FAR - sums[n];
+    }
 }
 
 #else
 
-void ep_bdots(const ep_bits_shape *shape, const uint32_t *filters, const uint32_t *const *x, int32_t pixels,
-              int32_t outputs, int32_t (*differing)[EP_BITS_GROUP])
+void ep_bdots(const ep_bits_shape *shape, const uint32_t *filters, int32_t first, int32_t outputs,
+              const uint32_t *const *x, int32_t pixels, int32_t (*differing)[EP_BITS_GROUP])
 {
-    ep_bdots_plain(shape, filters, x, pixels, outputs, differing);
+    ep_bdots_plain(shape, filters, first, outputs, x, pixels, differing);
 }
 
 #endif

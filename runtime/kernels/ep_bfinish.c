@@ -1,18 +1,107 @@
 #include "ep_bfinish.h"
 
-static inline int32_t clamped(const ep_bconv2d_args *args, int32_t sum)
+#if defined(EP_TARGET_AVX2)
+#include <immintrin.h>
+#elif defined(EP_TARGET_NEON)
+#include <arm_neon.h>
+#elif defined(EP_TARGET_MVE)
+#include <arm_mve.h>
+#endif
+
+/* Bit n of `count`: products - 2 differing[n] < threshold[n]. None of these differences leaves 32 bits. */
+static uint32_t some_bits(int32_t products, const int32_t *differing, const int32_t *threshold, int32_t count)
 {
-    sum = sum < args->low ? args->low : sum;
-    return sum > args->high ? args->high : sum;
+    uint32_t word = 0;
+    for (int32_t n = 0; n < count; n++) {
+        const uint32_t sign = (uint32_t)(products - 2 * differing[n] - threshold[n]);
+        word = word >> 1 | (sign & UINT32_C(0x80000000));
+    }
+    return word >> (EP_BITS_GROUP - count);
 }
+
+#if defined(EP_TARGET_AVX2)
+
+static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold)
+{
+    const __m256i base = _mm256_set1_epi32(products);
+    uint32_t word = 0;
+    for (int32_t n = 0; n < EP_BITS_GROUP; n += 8) {
+        const __m256i d = _mm256_loadu_si256((const __m256i *)(const void *)(differing + n));
+        const __m256i t = _mm256_loadu_si256((const __m256i *)(const void *)(threshold + n));
+        const __m256i sign = _mm256_sub_epi32(_mm256_sub_epi32(base, _mm256_add_epi32(d, d)), t);
+        word |= (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(sign)) << n;
+    }
+    return word;
+}
+
+#elif defined(EP_TARGET_NEON)
+
+/* All ones where the bit is 1, for eight outputs. */
+static inline uint16x8_t eight(int32x4_t base, const int32_t *d, const int32_t *t)
+{
+    const uint32x4_t low = vcgtq_s32(vaddq_s32(vshlq_n_s32(vld1q_s32(d), 1), vld1q_s32(t)), base);
+    const uint32x4_t high = vcgtq_s32(vaddq_s32(vshlq_n_s32(vld1q_s32(d + 4), 1), vld1q_s32(t + 4)), base);
+    return vuzp1q_u16(vreinterpretq_u16_u32(low), vreinterpretq_u16_u32(high));
+}
+
+static inline uint8x16_t sixteen(int32x4_t base, const int32_t *d, const int32_t *t)
+{
+    const uint16x8_t low = eight(base, d, t), high = eight(base, d + 8, t + 8);
+    return vuzp1q_u8(vreinterpretq_u8_u16(low), vreinterpretq_u8_u16(high));
+}
+
+static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold)
+{
+    static const uint8_t places[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    const int32x4_t base = vdupq_n_s32(products);
+    const uint8x16_t place = vld1q_u8(places);
+    const uint8x16_t low = vandq_u8(sixteen(base, differing, threshold), place);
+    const uint8x16_t high = vandq_u8(sixteen(base, differing + 16, threshold + 16), place);
+    uint8x16_t sum = vpaddq_u8(low, high);
+    sum = vpaddq_u8(sum, sum);
+    sum = vpaddq_u8(sum, sum);
+    return vgetq_lane_u32(vreinterpretq_u32_u8(sum), 0);
+}
+
+#elif defined(EP_TARGET_MVE)
+
+static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold)
+{
+    const int32x4_t base = vdupq_n_s32(products);
+    const uint32x4_t first = vidupq_n_u32(0, 1);
+    uint32x4_t places = vshlq_u32(vdupq_n_u32(1), vreinterpretq_s32_u32(first));
+    uint32_t word = 0;
+    for (int32_t n = 0; n < EP_BITS_GROUP; n += 4) {
+        const int32x4_t d = vld1q_s32(differing + n), t = vld1q_s32(threshold + n);
+        const mve_pred16_t less = vcmpgtq_s32(vaddq_s32(vshlq_n_s32(d, 1), t), base);
+        word = vaddvaq_p_u32(word, places, less);
+        places = vshlq_n_u32(places, 4);
+    }
+    return word;
+}
+
+#else
+
+static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold)
+{
+    return some_bits(products, differing, threshold, EP_BITS_GROUP);
+}
+
+#endif
 
 void ep_bfinish_bits(const ep_bconv2d_args *args, int32_t products, const int32_t *differing, int32_t first,
                      int32_t count, void *y)
 {
     const int32_t *threshold = args->threshold + first;
-    uint32_t word = 0;
-    for (int32_t n = 0; n < count; n++) word |= (uint32_t)(products - 2 * differing[n] < threshold[n]) << n;
+    const uint32_t word = count == EP_BITS_GROUP ? all_bits(products, differing, threshold)
+                                                 : some_bits(products, differing, threshold, count);
     ((int32_t *)y)[first / EP_BITS_GROUP] = (int32_t)word;
+}
+
+static inline int32_t clamped(const ep_bconv2d_args *args, int32_t sum)
+{
+    sum = sum < args->low ? args->low : sum;
+    return sum > args->high ? args->high : sum;
 }
 
 void ep_bfinish_f32(const ep_bconv2d_args *args, int32_t products, const int32_t *differing, int32_t first,
@@ -20,6 +109,10 @@ void ep_bfinish_f32(const ep_bconv2d_args *args, int32_t products, const int32_t
 {
     const float *multiplier = args->multiplier + first, *bias = args->bias + first;
     float *EP_RESTRICT to = (float *)y + first;
+    if (args->low <= -products && args->high >= products) {
+        for (int32_t n = 0; n < count; n++) to[n] = (float)(products - 2 * differing[n]) * multiplier[n] + bias[n];
+        return;
+    }
     for (int32_t n = 0; n < count; n++)
         to[n] = (float)clamped(args, products - 2 * differing[n]) * multiplier[n] + bias[n];
 }
