@@ -82,6 +82,13 @@ def profile_files(request: Request, progress: Progress | None = None) -> Profile
         UsageError: unknown device or engine, an engine that does not run the file, a device that cannot.
         As `measure_host`, `measure_board`, `count_instructions`.
     """
+    for path in [*request.files, *([request.compare] if request.compare else [])]:
+        if _format(path) == "lce":
+            raise UsageError(
+                "nothing here times files with Larq Compute Engine's operators: the reference proves them",
+                where=str(path),
+                hint="time it with LCE's own benchmark, or export C: its one-bit kernels run on every device",
+            )
     if request.estimate:
         return _estimated(request)
     if _is_microcontroller(request.device):

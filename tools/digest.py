@@ -36,7 +36,7 @@ PACKAGES = (
 OWN_SOURCE = (
     *("runtime", "devices", "compress", "export", "tools/steps"),
     *("tools/inputs.py", "tools/input_form.py", "tools/samples.py", "tools/plan.py"),
-    *("tools/scoring.py", "tools/engines.py"),
+    *("tools/scoring.py", "tools/engines.py", "tools/artifact_names.py"),
 )
 """Folders and files of ours whose code decides what a step computes."""
 

@@ -43,7 +43,7 @@ def test_engine_names_and_versions() -> None:
     assert engines_for("c") == ("native",)
     assert engines_for("gguf") == ()
     found = installed_engines()
-    assert list(found) == ["onnxruntime", "tflite", "litert", "native"]
+    assert list(found) == ["onnxruntime", "tflite", "litert", "native", "lce-reference"]
     assert all(any(c.isdigit() for c in version) for version in found.values())
 
 
