@@ -18,7 +18,13 @@ from .count_plugin import build_plugin
 from .emulate_mcu import Tools, find_tools, run_firmware
 from .firmware_result import FirmwareResult, Run
 from .firmware_vectors import Vectors, layout_of
-from .linux_program import LinuxProgram, LinuxRun, build_linux, run_linux
+from .linux_program import (
+    DEFAULT_TIMEOUT_S,
+    LinuxProgram,
+    LinuxRun,
+    build_linux,
+    run_linux,
+)
 from .measurement import Evidence, Measurement
 from .places import emulation_folder
 from .profile import Profile
@@ -90,6 +96,16 @@ class CResult:
 
 
 @dataclass(frozen=True)
+class _Asked:
+    """What is to be run, and how."""
+
+    profile: Profile
+    vectors: Vectors
+    timeout_s: float
+    prove: bool
+
+
+@dataclass(frozen=True)
 class LinuxTools:
     """Compiler and emulator for aarch64; `plugin` is None where this QEMU cannot count, `no_counts` says why."""
 
@@ -122,6 +138,8 @@ def run_c(
     calls: bool = False,
     options: tuple[str, ...] = OPTIONS,
     tools: Tools | LinuxTools | None = None,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    prove: bool = True,
 ) -> CResult:
     """Build a folder for a device, run it under emulation on every vector, prove its outputs, count.
 
@@ -132,6 +150,8 @@ def run_c(
         calls: count each kernel call.
         options: of the compiler, beside those of the core.
         tools: found before; looked for if None.
+        timeout_s: seconds of wall clock for the emulated run.
+        prove: refuse outputs that depart; without it they are only given.
 
     Raises:
         MissingToolError: a compiler or QEMU is missing, names its package.
@@ -139,42 +159,50 @@ def run_c(
         As `run_firmware` and `run_linux`.
     """
     with program_of(path, marked=calls, options=options) as made:
+        asked = _Asked(profile, vectors, timeout_s, prove)
         if profile.device_class == "mcu":
-            result = _on_mcu(made, profile, vectors, tools if isinstance(tools, Tools) else None)
+            result = _on_mcu(made, asked, tools if isinstance(tools, Tools) else find_tools())
         else:
-            given = tools if isinstance(tools, LinuxTools) else None
-            result = _on_linux(made, profile, vectors, given)
+            found = tools if isinstance(tools, LinuxTools) else find_linux_tools()
+            result = _on_linux(made, asked, found)
         if calls and result.run.counts.intervals:
             rows = counts_of_calls(made, result.run.counts.intervals)
             return replace(result, calls=rows)
         return result
 
 
-def _on_mcu(made: CProgram, profile: Profile, vectors: Vectors, tools: Tools | None) -> CResult:
-    found = tools or find_tools()
-    result = run_firmware(profile, made.program, vectors, made.labels, tools=found)
-    text = found.emulator.text
-    return CResult(made.folder, made.sha256, profile, text, (), firmware=result)
+def _on_mcu(made: CProgram, asked: _Asked, tools: Tools) -> CResult:
+    result = run_firmware(
+        asked.profile,
+        made.program,
+        asked.vectors,
+        made.labels,
+        tools=tools,
+        timeout_s=asked.timeout_s,
+        prove=asked.prove,
+    )
+    text = tools.emulator.text
+    return CResult(made.folder, made.sha256, asked.profile, text, (), firmware=result)
 
 
-def _on_linux(
-    made: CProgram, profile: Profile, vectors: Vectors, tools: LinuxTools | None
-) -> CResult:
-    found = tools or find_linux_tools()
+def _on_linux(made: CProgram, asked: _Asked, tools: LinuxTools) -> CResult:
+    profile = asked.profile
     if profile.emulation is None or profile.emulation.user_cpu is None:
         raise UsageError(f"{profile.name} cannot be emulated", hint="see edgepress devices list")
-    cpu = str(profile.emulation.user_cpu.value)
-    layout = layout_of(vectors)
+    layout = layout_of(asked.vectors)
     target = (f"-mcpu={profile.main_core.name}",)
-    built = build_linux(found.toolchain, target, made.program, layout)
+    built = build_linux(tools.toolchain, target, made.program, layout)
     ran = run_linux(
         built,
-        cpu,
-        vectors,
+        str(profile.emulation.user_cpu.value),
+        asked.vectors,
         layout,
-        found.emulator,
-        found.plugin,
+        tools.emulator,
+        tools.plugin,
         made.labels,
-        no_counts=found.no_counts,
+        no_counts=tools.no_counts,
+        timeout_s=asked.timeout_s,
+        prove=asked.prove,
     )
-    return CResult(made.folder, made.sha256, profile, found.emulator.text, (), linux=(built, ran))
+    text = tools.emulator.text
+    return CResult(made.folder, made.sha256, profile, text, (), linux=(built, ran))

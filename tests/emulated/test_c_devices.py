@@ -15,8 +15,11 @@ from edgepress.devices.measurement import Evidence
 from edgepress.devices.profile import load_profile
 from edgepress.runtime.errors import MissingToolError, ParityError
 from edgepress.tools.bench.native_instructions import proven_vectors
+from edgepress.tools.bench.native_parity import CORES as NATIVE_CORES
+from edgepress.tools.bench.native_parity import cases, find_all_tools, run_case
 from support import c_models, ptq
 from support.commands import call
+from support.data import need_data
 from support.mcu import CORES as MCUS
 
 pytestmark = pytest.mark.emulated
@@ -101,6 +104,16 @@ def test_profile_and_verify_from_the_command_line(tmp_path: Path) -> None:
     assert other.code == 0 and "packed for stm32l4r5, run on pi5" in other.out
     proof = call("verify", twin, folder, "--task", "toy", "--device", "apollo510", "-q")
     assert "PASS toy_cnn.int8.c in native on apollo510" in proof.out
+
+
+@pytest.mark.parametrize(("name", "precision"), [("ds_cnn", "int8"), ("ds_cnn", "float")])
+def test_real_inputs_give_the_same_everywhere(name: str, precision: str) -> None:
+    """A trained network on two real inputs; `native_parity` does it for all and on 100."""
+    data = need_data("models/mlperf_tiny").parents[1]
+    case = next(c for c in cases() if (c.name, c.precision) == (name, precision))
+    rows = list(run_case(case, data, 2, NATIVE_CORES, find_all_tools()))
+    assert len(rows) == 1 + 2 * len(NATIVE_CORES)
+    assert [row for row in rows if row.departing or row.values != 24] == []
 
 
 _FAKE_ADB = r"""#!/bin/sh
