@@ -25,7 +25,7 @@ from .invocation import Invocation, common_options
 
 VERBS = {
     "run": "Compress, export, prove and profile in one go, from a recipe.",
-    "compress": "Quantize a model (after training, or with training).",
+    "compress": "Quantize or binarize a model (after training, or with training).",
     "export": "Write ONNX and TFLite files of a model.",
     "verify": "Prove that files compute what the model computes.",
     "profile": "Measure files on this machine or a board; count on an emulated one.",

@@ -239,12 +239,10 @@ def _spikes(x: Array, share: float, generator: np.random.Generator) -> Array:
     return np.where(where < share, np.where(sign, -4.0, 4.0), x)
 
 
-def _late(x: Array, share: float, _: np.random.Generator) -> Array:
-    """The window starts too early: its first part is the mean, the rest comes later."""
-    late = round(share * x.shape[-1])
-    shifted = np.zeros_like(x)
-    shifted[..., late:] = x[..., : x.shape[-1] - late]
-    return shifted
+def _cut(x: Array, share: float, _: np.random.Generator) -> Array:
+    """The recording ends early: its last part is the mean."""
+    kept = x.shape[-1] - round(share * x.shape[-1])
+    return np.where(np.arange(x.shape[-1]) < kept, x, 0.0)
 
 
 def _table(*rows: Corruption) -> dict[str, Corruption]:
@@ -276,6 +274,6 @@ SERIES = _table(
     Corruption("smoothing", (0.5, 0.8, 1.1, 1.5, 2.0), _smooth, "deviation in samples"),
     Corruption("clipping", (2.0, 1.6, 1.3, 1.0, 0.8), _clipping, "deviations"),
     Corruption("spikes", (0.005, 0.01, 0.02, 0.04, 0.07), _spikes, "share of the values"),
-    Corruption("late", (0.1, 0.2, 0.3, 0.4, 0.5), _late, "share of the window"),
+    Corruption("cut", (0.1, 0.2, 0.3, 0.4, 0.5), _cut, "share of the window"),
 )
 """Kinds for recordings of sensors."""

@@ -159,7 +159,7 @@ def hardware_track(
         if found.refused:
             figures.append(Figure("hardware", operator, name, "refused", 1.0, note=found.refused))
             continue
-        kernels = ", ".join(found.binary_kernels) or "none packed"
+        kernels = ", ".join(found.binary_kernels) or "no kernel on packed signs"
         figures.append(
             Figure("hardware", operator, name, "latency_ms", found.latency_ms, "ms", note=kernels)
         )

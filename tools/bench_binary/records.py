@@ -58,7 +58,7 @@ class Budget:
         test_samples: of the test split, 0 for all.
         float_epochs, binary_epochs: of trainings; the latter are both stages together.
         seeds: every training is repeated for each.
-        settings: of the training track (the first so many of `SETTINGS`, at equal distances).
+        settings: of the training track, so many of `SETTINGS`.
         setting_epochs: of each of them.
         corruption_samples: test samples that are damaged.
         processes: fresh processes that a file is timed in.
@@ -81,8 +81,11 @@ class Budget:
     batch_size: int = 128
 
     def chosen_settings(self) -> tuple[Setting, ...]:
-        """`settings` of the eight, at equal distances."""
-        return tuple(SETTINGS[i * len(SETTINGS) // self.settings] for i in range(self.settings))
+        """`settings` of the eight, at equal distances; fewer than eight take the two schedules in turn."""
+        if self.settings == len(SETTINGS):
+            return SETTINGS
+        step = len(SETTINGS) // self.settings
+        return tuple(SETTINGS[i * step + i % 2] for i in range(self.settings))
 
 
 def families_on(task: str, cnn: str) -> tuple[Case, ...]:

@@ -121,7 +121,18 @@ def _track(result: Result, track: str) -> list[str]:
             for operator in operators
         ]
         lines += [_caption(of_metric), "", *_table(["operator", *items], rows), ""]
+        lines += _remarks(of_metric)
     return lines[:-1] if lines else ["nothing measured"]
+
+
+def _remarks(figures: Sequence[Figure]) -> list[str]:
+    """What stands beside figures of a metric, operators with the same remark together."""
+    told: dict[str, list[str]] = {}
+    for figure in figures:
+        if figure.note and figure.metric != "refused":
+            told.setdefault(f"{figure.item}: {figure.note}", []).append(figure.operator)
+    lines = [f"- {remark} ({', '.join(names)})" for remark, names in told.items()]
+    return [*lines, ""] if lines else []
 
 
 def _caption(figures: Sequence[Figure]) -> str:
@@ -179,7 +190,7 @@ def document(result: Result) -> dict[str, Any]:
 
 def plot(result: Result) -> str:
     """A panel of bars per track: the overall figure of every operator."""
-    panels = []
+    panels: list[tuple[str, str, int]] = []
     for track in result.shown():
         bars = []
         for operator in result.operators:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...compress.binarization.catalogue import OPERATORS
+from ...compress.binarization.records import ACTIVATIONS
 from ..exit_codes import ExitCode
 from ..invocation import Invocation, common_options
 from .options import (
@@ -26,17 +28,39 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.option(
     "--method",
-    type=click.Choice(["quantize", "qat"]),
+    type=click.Choice(["quantize", "qat", "binarize"]),
     default="quantize",
     show_default=True,
-    help="After training (needs inputs), or with training (needs a task with labels and torch).",
+    help="int8 after training (needs inputs), int8 or one bit by training (need a task and torch).",
 )
 @click.option(
     "--sensitivity", is_flag=True, help="Also measure what each layer alone costs in int8 (slow)."
 )
-@click.option("--epochs", type=click.IntRange(0), help="Of qat.")
-@click.option("--batch-size", type=click.IntRange(1), help="Of qat.")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Of qat.")
+@click.option("--epochs", type=click.IntRange(0), help="Of qat and binarize.")
+@click.option("--batch-size", type=click.IntRange(1), help="Of qat and binarize.")
+@click.option(
+    "--learning-rate", type=click.FloatRange(0, min_open=True), help="Of qat and binarize."
+)
+@click.option(
+    "--operator",
+    type=click.Choice(tuple(OPERATORS)),
+    help="Of binarize: how weights and inputs become signs (react).",
+)
+@click.option(
+    "--activation",
+    type=click.Choice(ACTIVATIONS),
+    help="Of binarize: what replaces a ReLU in front of a sign (hardtanh).",
+)
+@click.option(
+    "--border", type=click.Choice(["0", "1", "-1"]), help="Of binarize: what padding holds (1)."
+)
+@click.option(
+    "--first-stage",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Of binarize: share of the epochs with binary inputs and real weights (0.5).",
+)
+@click.option("--first", is_flag=True, help="Of binarize: layers next to the inputs, too.")
+@click.option("--last", is_flag=True, help="Of binarize: layers next to the outputs, too.")
 @ptq_options
 @data_options
 @model_options
@@ -45,10 +69,11 @@ if TYPE_CHECKING:
 @common_options
 @click.pass_obj
 def command(call: Invocation, /, model: str, **options: Any) -> int:
-    """Quantize MODEL (zoo name, module:factory, or an ONNX file) to int8; --out becomes a run folder.
+    """Quantize MODEL (zoo name, module:factory, or an ONNX file) to int8 or one bit; --out becomes a run folder.
 
-    It holds the quantized graph (int8.onnx) and a receipt: score before and after on validation data, what became
-    smaller, what each layer costs. Killed and started again, training goes on from its checkpoint.
+    It holds the new graph (int8.onnx, or binary.onnx with packed signs) and a receipt: score before and after on
+    validation data, what became smaller, what each layer costs. Killed and started again, training goes on from its
+    checkpoint.
     """
     source = _source(model, options)
     method, out = options["method"], options["out"]
@@ -73,7 +98,7 @@ def command(call: Invocation, /, model: str, **options: Any) -> int:
             allow_user_code=source.allow_user_code,
         )
     report = build_report(out)
-    graph = next(out.glob(f"steps/*-{method}/int8.onnx"))
+    graph = next(out.glob(f"steps/*-{method}/{_GRAPHS[method]}"))
     document = {
         "schema": "edgepress-compress/1",
         "model": model,
@@ -86,7 +111,7 @@ def command(call: Invocation, /, model: str, **options: Any) -> int:
 
 
 def _source(model: str, options: dict[str, Any]) -> ModelSource:
-    from ...compress.passes import QatOptions, QuantizeOptions, check_order
+    from ...compress.passes import BinarizeOptions, QatOptions, QuantizeOptions, check_order
     from ..model_source import open_source, start_facts
     from ..recipe_records import PassStep
 
@@ -95,25 +120,39 @@ def _source(model: str, options: dict[str, Any]) -> ModelSource:
     source = open_source(model, **given_model(options))
     method, settings = options["method"], _settings(options)
     check_order([method], start_facts(source.recipe))
-    made: Any = QatOptions(**settings) if method == "qat" else QuantizeOptions(**settings)
+    kinds = {"qat": QatOptions, "quantize": QuantizeOptions, "binarize": BinarizeOptions}
+    made: Any = kinds[method](**settings)
     return source.changed(passes=(PassStep(method, made),))
 
 
+_GRAPHS = {"quantize": "int8.onnx", "qat": "int8.onnx", "binarize": "binary.onnx"}
+"""What each pass leaves in its step's folder."""
+
+
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
-    """Options of the pass; one that belongs to the other method is refused."""
-    training = {
-        key: options[key] for key in ("epochs", "batch_size", "learning_rate") if options[key]
-    }
-    if options["epochs"] == 0:
-        training["epochs"] = 0
+    """Options of the pass; one that belongs to another method is refused."""
+    training = _given(options, ("epochs", "batch_size", "learning_rate"))
+    signs = _given(options, ("operator", "activation", "border", "first_stage"))
+    signs.update({name: True for name in ("first", "last") if options[name]})
     after = {"keep_float": options["keep_float"], "sensitivity": options["sensitivity"]}
-    common = {"calibration_samples": options["calibration_samples"]}
-    if options["method"] == "quantize":
-        _refuse(training, "quantize")
-        return {**common, **after, "observer": options["observer"]}
-    _refuse({key: value for key, value in after.items() if value}, "qat")
     observer = {} if options["observer"] == "auto" else {"observer": options["observer"]}
-    return {**common, **training, **observer}
+    common = {"calibration_samples": options["calibration_samples"]}
+    method = options["method"]
+    if method == "quantize":
+        _refuse({**training, **signs}, method)
+        return {**common, **after, "observer": options["observer"]}
+    if method == "qat":
+        _refuse({**signs, **{key: value for key, value in after.items() if value}}, method)
+        return {**common, **training, **observer}
+    _refuse({**observer, **_given({"sensitivity": options["sensitivity"] or None})}, method)
+    border = {"border": int(signs["border"])} if "border" in signs else {}
+    return {**training, **signs, **border, "keep_float": options["keep_float"]}
+
+
+def _given(options: dict[str, Any], names: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """Those of the options that the user gave."""
+    chosen = options if names is None else {name: options[name] for name in names}
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 def _refuse(given: dict[str, Any], method: str) -> None:
