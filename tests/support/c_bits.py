@@ -201,3 +201,60 @@ def differing(made: Made, found: list[Any]) -> dict[str, int]:
         if count:
             wrong[name] = count
     return wrong
+
+
+def macs(made: Made) -> int:
+    """Products of the model's convolutions."""
+    total = 0
+    for operator in made.model.operators:
+        if operator.custom_code == "LceBconv2d":
+            shapes = [
+                made.model.tensors[i].shape for i in (*operator.inputs[:2], *operator.outputs)
+            ]
+            per_group = operator.options["channels_in"] * shapes[1][3] // shapes[0][3]
+            total += int(np.prod(shapes[2][:3]) * np.prod(shapes[1][:3]) * per_group)
+    return total
+
+
+def main_text(made: Made, name: str = "model") -> str:
+    """A program that reads input.bin and writes the outputs, each in memory of exactly its bytes."""
+    macro = name.upper()
+    lines = []
+    for kind, arrays in (("INPUT", made.inputs), ("OUTPUT", made.expected)):
+        sizes = ", ".join(f"{macro}_{kind}_{n}_BYTES" for n in range(len(arrays)))
+        lines.append(f"static const size_t {kind.lower()}_bytes[] = {{{sizes}}};")
+    return _MAIN.replace("@sizes", "\n".join(lines)).replace("@name", name)
+
+
+_MAIN = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "@name.h"
+
+@sizes
+#define COUNT(array) (sizeof array / sizeof *array)
+
+int main(void)
+{
+    @name_context *context = malloc(sizeof *context);
+    void *inputs[COUNT(input_bytes)], *outputs[COUNT(output_bytes)];
+    FILE *file = fopen("input.bin", "rb");
+    if (file == NULL) return 2;
+    for (size_t i = 0; i < COUNT(input_bytes); i++) {
+        inputs[i] = malloc(input_bytes[i]);
+        if (fread(inputs[i], 1, input_bytes[i], file) != input_bytes[i]) return 2;
+    }
+    fclose(file);
+    for (size_t i = 0; i < COUNT(output_bytes); i++) outputs[i] = malloc(output_bytes[i]);
+    memset(context, 0x5A, sizeof *context);
+    if (@name_invoke(context, (const void *const *)inputs, outputs)) return 3;
+    for (size_t i = 0; i < COUNT(output_bytes); i++) {
+        fwrite(outputs[i], 1, output_bytes[i], stdout);
+        free(outputs[i]);
+    }
+    for (size_t i = 0; i < COUNT(input_bytes); i++) free(inputs[i]);
+    free(context);
+    return 0;
+}
+"""

@@ -59,7 +59,9 @@ class Layer:
     def filters(self) -> Array:
         """int8 +-1 [outputs, rows, columns, channels], seeded."""
         rng = np.random.default_rng(self.channels)
-        return rng.choice(np.array([-1, 1], np.int8), (self.channels, KERNEL, KERNEL, self.channels))
+        return rng.choice(
+            np.array([-1, 1], np.int8), (self.channels, KERNEL, KERNEL, self.channels)
+        )
 
     def signs(self) -> Array:
         """int8 +-1 [1, size, size, channels], seeded."""
@@ -82,7 +84,12 @@ def packed_model(layer: Layer) -> LiteModel:
     }  # fmt: skip
     model.operators.append(
         LiteOperator(
-            "CUSTOM", (x, w, -1, -1, threshold), (y,), options, custom_code="LceBconv2d", source="layer"
+            "CUSTOM",
+            (x, w, -1, -1, threshold),
+            (y,),
+            options,
+            custom_code="LceBconv2d",
+            source="layer",
         )
     )
     return _bordered(model, x, y)
