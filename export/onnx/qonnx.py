@@ -48,7 +48,8 @@ def expand_quantizers(model: Any, where: str = "") -> Any:
     inputs = [i for i in graph.input if i.name not in {t.name for t in graph.initializer}]
     del graph.input[:]
     graph.input.extend(inputs)
-    writer = _Writer(constants, where)
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
+    writer = _Writer(constants, where, taken)
     for node in graph.node:
         writer.take(node)
     _replace_nodes(graph, writer.nodes)
@@ -111,8 +112,8 @@ def _converted(model: Any, writer: _Writer, where: str) -> Any:
 class _Writer:
     """Nodes of the new graph, and constants made on the way."""
 
-    def __init__(self, constants: dict[str, Array], where: str):
-        self.constants, self.where = constants, where
+    def __init__(self, constants: dict[str, Array], where: str, taken: set[str]):
+        self.constants, self.where, self.taken = constants, where, taken
         self.nodes: list[Any] = []
         self.later: list[Any] = []
         self.chains: dict[str, list[Any]] = {}
@@ -224,6 +225,8 @@ class _Writer:
 
     def _number(self, base: str, text: str, value: Any) -> str:
         name = f"{base}_{text}"
+        while name in self.constants or name in self.taken:  # the file may use such names itself
+            name += "_"
         self.made[name] = np.asarray(value, np.float32)
         return name
 

@@ -12,15 +12,20 @@ import torch
 from edgepress.export.onnx import hub as hubs
 from edgepress.export.onnx.binary import shares
 from edgepress.export.onnx.binary_expand import expand
-from edgepress.export.onnx.check import open_reference
+from edgepress.export.onnx.check import open_reference, run
 from edgepress.export.onnx.compact import compact
 from edgepress.export.onnx.integer_chain import integer_chain
 from edgepress.export.onnx.qonnx import expand_quantizers, has_quantizers
+from edgepress.export.onnx.qonnx_proof import exchanged
+from edgepress.export.onnx.to_qonnx import to_qonnx
 from edgepress.export.tflite import to_tflite
 from edgepress.runtime.errors import EdgepressError, InputError
 from edgepress.runtime.session import open_session, run_real
 from onnx import TensorProto, helper, numpy_helper
+from support.binary_hubs import HubMaker, inputs_of, lce_session
 from support.data import need_data
+from support.lowering import make_hub
+from support.quantized import quantize
 from torch import nn
 
 
@@ -164,4 +169,59 @@ def test_trained_networks_give_the_same_everywhere(
     found = np.concatenate([run_real(session, [row[None]])[0] for row in x])
     assert np.array_equal(found.argmax(1), answers.argmax(1))
     if bits == 1:
+        lce = lce_session(hub, tmp_path)
+        assert lce.artifact.file_bytes <= widths[1][1] + widths[32][1] + 2048 + 120 * 16
+        found = np.concatenate([run_real(lce, [row[None]])[0] for row in x])
+        assert np.array_equal(found, answers)  # not only the predictions: every output
         assert int(np.asarray(integer_chain(hub).stages[0].staircase.direction).min()) == -1  # type: ignore[union-attr]
+
+
+# ----------------------------------------------------------------------- export
+
+
+def test_packed_layers_come_back_from_qonnx_bit_for_bit() -> None:
+    maker = HubMaker((1, 40, 6, 6)).conv((33, 40, 3, 3), pads=[1] * 4, strides=[2, 2])
+    maker.node("PRelu", np.full((33, 1, 1), 0.3, np.float32)).conv((4, 33, 3, 3))
+    hub = maker.node("Flatten", axis=1).dense(3, 4).hub()
+    made = to_qonnx(hub)
+    kinds = [node.op_type for node in made.graph.node if node.domain]
+    assert kinds == ["BipolarQuant"] * 6
+    assert {node.domain for node in made.graph.node} == {"", "qonnx.custom_op.general"}
+    assert not made.functions and has_quantizers(made)
+    again = hubs.from_onnx(made.SerializeToString())
+    shapes = [[n.op_type for n in model.graph.node] for model in (hub, again)]
+    assert shapes[0] == shapes[1] == ["BinaryConv", "PRelu", "BinaryConv", "Flatten", "BinaryGemm"]
+    x = inputs_of(hub)
+    assert np.array_equal(run(hub, {"x": x})[0], run(again, {"x": x})[0])
+    stored = {t.name: onnx.numpy_helper.to_array(t) for t in made.graph.initializer}
+    (weight,) = (v for v in stored.values() if v.shape == (33, 40, 3, 3))
+    assert weight.dtype == np.float32 and set(np.unique(weight)) == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize("name", ["1w1a", "2w2a"])
+def test_trained_networks_come_back_from_qonnx(name: str) -> None:
+    hub = hubs.from_onnx(need_data(f"models/qonnx/mnist_tfc_{name}.qonnx.onnx"))
+    data, remarks = exchanged(hub, hubs.read_metadata(hub))
+    assert "bit for bit on 3 of 3" in remarks[0]
+    x = _images()[0][:200]
+    assert np.array_equal(_answers(hubs.from_onnx(data), x), _answers(hub, x))
+
+
+def test_int8_pairs_become_quantizers_of_eight_bits() -> None:
+    weight = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["y"], name="conv", pads=[1] * 4)]
+    hub = make_hub(nodes, {"x": (1, 3, 5, 5)}, ["y"], {"w": weight, "b": weight[:, 0, 0, 0]})
+    values = np.random.default_rng(1).normal(size=(1, 3, 5, 5)).astype(np.float32)
+    quantized = quantize(hub, [{"x": values}])
+    made = to_qonnx(quantized)
+    quants = [node for node in made.graph.node if node.op_type == "Quant"]
+    assert len(quants) == 3  # input, weight, output
+    assert not {"QuantizeLinear", "DequantizeLinear"} & {n.op_type for n in made.graph.node}
+    found = run(hubs.from_onnx(made.SerializeToString()), {"x": values})[0]
+    assert np.abs(found - run(quantized, {"x": values})[0]).max() < 1e-5
+
+
+def test_plain_floats_are_no_qonnx() -> None:
+    hub = HubMaker((1, 4)).node("Relu").hub()
+    with pytest.raises(EdgepressError, match="neither one-bit nor quantized"):
+        to_qonnx(hub)
