@@ -1,8 +1,8 @@
 """Layouts of packed one-bit filters: how many outputs lie side by side, and whose kernels read them.
 
-A filter of words [outputs, rows, columns, words of a pixel] becomes [outputs / lanes][words of a filter][lanes] or, with
-a depth, [words / depth][outputs / lanes][depth][lanes], filled up with 0, group by group. The numbers are those of
-ep_bdots.h.
+A filter of words [outputs, rows, columns, words of a pixel] becomes [outputs / lanes][words of a filter][lanes], or
+[words / depth][outputs / lanes][depth][lanes] where there is a depth; filled up with 0, group by group. The numbers
+are those of ep_bdots.h.
 """
 
 from __future__ import annotations

@@ -27,17 +27,18 @@ Array = NDArray[Any]
 POPCOUNT_LOOP = """/* What is compared with: one word after the other, one output after the other. */
 #include "ep_bdots.h"
 
-void ep_bdots(const ep_bits_shape *s, const uint32_t *filters, const uint32_t *const *x, int32_t pixels,
-              int32_t outputs, int32_t (*differing)[EP_BITS_GROUP])
+void ep_bdots(const ep_bits_shape *s, const uint32_t *filters, int32_t first, int32_t outputs,
+              const uint32_t *const *x, int32_t pixels, int32_t (*differing)[EP_BITS_GROUP])
 {
-    for (int32_t n = 0; n < outputs; n++, filters += s->words)
+    const uint32_t *w = ep_bits_filter(s, filters, first, s->begin);
+    for (int32_t n = 0; n < outputs; n++, w += s->words)
         for (int32_t p = 0; p < pixels; p++) {
             int32_t ones = 0;
             for (int32_t line = 0; line < s->lines; line++)
                 for (int32_t tap = 0; tap < s->taps; tap++)
                     for (int32_t k = 0; k < s->run; k++)
                         ones += __builtin_popcount(x[p][line * s->line_step + tap * s->tap_step + k] ^
-                                                   filters[line * s->filter_line + tap * s->filter_tap + k]);
+                                                   w[line * s->filter_line + tap * s->filter_tap + k]);
             differing[p][n] = ones;
         }
 }
