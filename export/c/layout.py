@@ -49,6 +49,19 @@ class Layout:
         missing = -len(values) % self.outputs
         return np.concatenate([values, np.zeros(missing, values.dtype)])
 
+    def vectors(
+        self, bias: Array, multipliers: Array, shifts: Array, zero: int
+    ) -> dict[str, Array]:
+        """Argument -> values, one an output, of what is done to sums; `zero` is the result's zero point."""
+        named = {"bias": bias, "multiplier": multipliers, "shift": shifts}
+        return {key: self.vector(values) for key, values in named.items()}
+
+    def product_vectors(
+        self, bias: Array, multipliers: Array, shifts: Array, zero: int
+    ) -> dict[str, Array]:
+        """The same as convolutions and dense layers read it."""
+        return self.vectors(bias, multipliers, shifts, zero)
+
     def depthwise(self, taps: Array) -> Array:
         """[taps, channels] int8 as depthwise convolutions read it, one-dimensional."""
         return self.matrix(taps.T) if self.offset else taps.reshape(-1)

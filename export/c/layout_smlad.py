@@ -17,6 +17,7 @@ from .layout import Layout
 from .program import Array, Fields
 
 _ORDER = (0, 2, 1, 3)
+_MOST_RIGHT, _OTHER = 20, 64  # of ep_requant_dsp.h
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,17 @@ class SmladLayout(Layout):
                 hint="quantize weights to -127..127, as TFLite asks for, or use device generic",
             )
         return lanes.astype("<i2").view(np.int8).reshape(-1)
+
+    def product_vectors(
+        self, bias: Array, multipliers: Array, shifts: Array, zero: int
+    ) -> dict[str, Array]:
+        """As `Layout.product_vectors`: bias and `ep_scale_dsp` of each output."""
+        usual = (shifts < 0) & (shifts >= -_MOST_RIGHT)
+        right = np.where(usual, -shifts, 0).astype(np.int64)
+        offset = ((1 << right) >> 1) + (np.int64(zero) << right)
+        right = np.where(usual, right, shifts.astype(np.int64) - _OTHER)
+        members = [self.vector(v.astype(np.int32)) for v in (bias, multipliers, offset, right)]
+        return {"scales": np.stack(members, axis=1).reshape(-1)}
 
     def conv_scratch(self, window: Fields, depth: int) -> int:
         """As `Layout.conv_scratch`: four rows of int16, and of bytes where channels are no whole words."""

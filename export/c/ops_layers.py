@@ -69,20 +69,26 @@ def bias_of(builder: Builder, operator: LiteOperator, channels: int, dtype: str)
     return data.reshape(-1)
 
 
-def requantization(builder: Builder, operator: LiteOperator, channels: int) -> dict[str, Any]:
-    """`multiplier`, `shift`, `zero`, `low`, `high` of an int8 layer: M = s_x s_w / s_y, in doubles."""
+def requantization(
+    builder: Builder, operator: LiteOperator, bias: Array, *, of_product: bool
+) -> dict[str, Any]:
+    """`bias`, `multiplier`, `shift`, `zero`, `low`, `high` of an int8 layer: M = s_x s_w / s_y, in doubles.
+
+    Of a product, what belongs to each output is as the layout has it.
+    """
     x, y = operator.inputs[0], operator.outputs[0]
     weight = builder.quantization(operator.inputs[1])
     if weight is None or any(weight.zero_point):
         raise builder.unsupported(operator, "weights with a zero point")
     factors = builder.scale(x) * np.asarray(weight.scale, np.float64) / builder.scale(y)
-    multipliers, shifts = scale_arrays(np.broadcast_to(factors, (channels,)))
+    multipliers, shifts = scale_arrays(np.broadcast_to(factors, bias.shape))
     low, high = builder.clamp_int8(operator, y)
-    name, filled = builder.tensor(operator.inputs[1]).name, builder.layout.vector
+    name, zero, layout = builder.tensor(operator.inputs[1]).name, builder.zero(y), builder.layout
+    arrays = layout.product_vectors if of_product else layout.vectors
+    held = arrays(bias, multipliers, shifts, zero)
     return {
-        "multiplier": builder.constant(f"{name}/multiplier", filled(multipliers)),
-        "shift": builder.constant(f"{name}/shift", filled(shifts)),
-        "zero": builder.zero(y),
+        **{key: builder.constant(f"{name}/{key}", data) for key, data in held.items()},
+        "zero": zero,
         "low": low,
         "high": high,
     }
@@ -109,8 +115,7 @@ def product(
             "weights": builder.constant(
                 name, builder.layout.matrix(matrix) if packed is None else packed
             ),
-            "bias": builder.constant(f"{name}/bias", builder.layout.vector(bias.astype(np.int32))),
-            **requantization(builder, operator, outputs),
+            **requantization(builder, operator, bias.astype(np.int32), of_product=True),
         }
     builder.only(operator, "float32", "int8")
     low, high = builder.clamp_float(operator)
@@ -163,8 +168,7 @@ def depthwise_conv_2d(builder: Builder, operator: LiteOperator) -> None:
         suffix = "s8"
         packed, bias = _depthwise_int8(builder, operator, weights[0], window)
         arguments["weights"] = builder.constant(name, packed)
-        arguments["bias"] = builder.constant(f"{name}/bias", bias)
-        arguments.update(requantization(builder, operator, channels))
+        arguments.update(requantization(builder, operator, bias, of_product=False))
         arguments["in_zero"] = builder.zero(x)
     else:
         builder.only(operator, "float32", "int8")
@@ -199,7 +203,7 @@ def _depthwise_int8(
     folded = bias.astype(np.int64) - offset * weights.astype(np.int64).sum(axis=(0, 1))
     if np.abs(folded).max(initial=0) >= 2**31:
         raise builder.unsupported(operator, "a bias beyond 32 bits")
-    return packed, layout.vector(folded.astype(np.int32))
+    return packed, folded.astype(np.int32)
 
 
 def fully_connected(builder: Builder, operator: LiteOperator) -> None:

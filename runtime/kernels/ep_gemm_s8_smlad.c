@@ -49,11 +49,12 @@ static inline int32_t filled(const ep_gemm_s8_args *args) { return (args->depth 
                 : "memory");                                                                                          \
     } while (0)
 
-static inline void multiply(sums *s, const int32_t *x, const int32_t *w, int32_t depth)
+static inline const int32_t *multiply(sums *s, const int32_t *x, const int32_t *w, const int32_t *whole,
+                                      const int32_t *end)
 {
-    const int32_t *const end = w + depth / 2, *const whole = w + depth / (4 * STEP) * (2 * STEP);
-    while (w != whole) FOUR_ROWS(PAIR PAIR PAIR PAIR PAIR PAIR PAIR PAIR);
-    while (w != end) FOUR_ROWS(PAIR PAIR);
+    while (x != whole) FOUR_ROWS(PAIR PAIR PAIR PAIR PAIR PAIR PAIR PAIR);
+    while (x != end) FOUR_ROWS(PAIR PAIR);
+    return w;
 }
 
 /* Four elements of a row and four outputs: sixteen products in seventeen instructions. */
@@ -96,15 +97,18 @@ static inline void multiply_row(row_sums *s, const int8_t *x, const int32_t *w0,
 
 #else
 
-static inline void multiply(sums *s, const int32_t *x, const int32_t *w, int32_t depth)
+static inline const int32_t *multiply(sums *s, const int32_t *x, const int32_t *w, const int32_t *whole,
+                                      const int32_t *end)
 {
-    for (int32_t k = 0; k < depth; k += 2, w++, x += 4) {
+    (void)whole;
+    for (; x != end; x += 4, w++) {
         const int32_t lower = ep_sxtb16(*w);
         for (int32_t r = 0; r < 4; r++) {
             s->both[r] = ep_smlad(x[r], *w, s->both[r]);
             s->a[r] = ep_smlad(x[r], lower, s->a[r]);
         }
     }
+    return w;
 }
 
 static inline void pair_of_row(int32_t *a, int32_t *both, int32_t x, int32_t w)
@@ -129,50 +133,54 @@ static inline void multiply_row(row_sums *s, const int8_t *x, const int32_t *w0,
 /* sb where both sums began at the same number. */
 static inline int32_t second(int32_t both, int32_t a) { return (int32_t)((uint32_t)both - (uint32_t)a) >> 8; }
 
-static EP_NOINLINE void finish_any(const ep_gemm_s8_args *args, int32_t n, const int32_t *values, int8_t *y,
-                                   const int32_t *rows)
+/* An output of the layout's `scales`. */
+typedef struct {
+    int32_t bias;
+    ep_scale_dsp scale;
+} result;
+
+static inline result result_of(const int32_t *words)
 {
-    for (int32_t r = 3; r >= 0; r--)
-        y[rows[r]] = (int8_t)ep_rescale_any_dsp(values[r], args->multiplier[n], args->shift[n], args->zero);
+    const result r = {words[0], {words[1], words[2], words[3]}};
+    return r;
+}
+
+static EP_NOINLINE void finish_other(const ep_scale_dsp *scale, const int32_t *values, int8_t *y, const int32_t *rows)
+{
+    for (int32_t r = 3; r >= 0; r--) y[rows[r]] = (int8_t)ep_rescale_other_dsp(values[r], scale);
 }
 
 /* One output of four rows, the first row last: rows that are not there lie where it does. */
-static inline void finish(const ep_gemm_s8_args *args, int32_t n, const int32_t *values, int8_t *y,
+static inline void finish(const result *result, int32_t v0, int32_t v1, int32_t v2, int32_t v3, int8_t *y,
                           const int32_t *rows)
 {
-    const ep_scale_dsp scale = ep_make_scale_dsp(args->multiplier[n], args->shift[n], args->zero);
-    if (scale.right == 0) {
-        const int32_t held[4] = {values[0], values[1], values[2], values[3]};
-        finish_any(args, n, held, y, rows);
+    const ep_scale_dsp *scale = &result->scale;
+    if (!ep_is_usual_dsp(scale)) {
+        const int32_t values[4] = {v0, v1, v2, v3};
+        const ep_scale_dsp held = *scale;
+        finish_other(&held, values, y, rows);
         return;
     }
-    y[rows[3]] = (int8_t)ep_rescale_dsp(values[3], &scale);
-    y[rows[2]] = (int8_t)ep_rescale_dsp(values[2], &scale);
-    y[rows[1]] = (int8_t)ep_rescale_dsp(values[1], &scale);
-    y[0] = (int8_t)ep_rescale_dsp(values[0], &scale);
+    y[rows[3]] = (int8_t)ep_rescale_dsp(v3, scale);
+    y[rows[2]] = (int8_t)ep_rescale_dsp(v2, scale);
+    y[rows[1]] = (int8_t)ep_rescale_dsp(v1, scale);
+    y[0] = (int8_t)ep_rescale_dsp(v0, scale);
 }
 
-/* Outputs n and n + 1 of four rows. */
-static inline void two_outputs(const ep_gemm_s8_args *args, int32_t n, const int32_t *x, const int32_t *w,
-                               int32_t depth, int8_t *y, const int32_t *rows)
+/* The first chunks of a deep product; gives the weights behind them. `before` is what they bring to second sums. */
+static EP_NOINLINE const int32_t *first_chunks(sums *all, int32_t *before, const int32_t *x, const int32_t *w,
+                                               const int32_t *end)
 {
-    const int32_t start = args->bias[n], other = args->bias[n + 1];
-    sums s = {{start, start, start, start}, {start, start, start, start}};
-    int32_t before[4] = {0, 0, 0, 0}, others[4];
-    int32_t left = depth;
-    for (; left > CHUNK; left -= CHUNK, x += 2 * CHUNK, w += CHUNK / 2) {
-        multiply(&s, x, w, CHUNK);
+    sums s = *all;
+    for (; x != end; x += 2 * CHUNK) {
+        w = multiply(&s, x, w, x + 2 * CHUNK, x + 2 * CHUNK);
         for (int32_t r = 0; r < 4; r++) {
             before[r] += second(s.both[r], s.a[r]);
             s.both[r] = s.a[r];
         }
     }
-    multiply(&s, x, w, left);
-    for (int32_t r = 0; r < 4; r++) others[r] = other + second(s.both[r], s.a[r]);
-    if (depth > CHUNK)
-        for (int32_t r = 0; r < 4; r++) others[r] += before[r];
-    finish(args, n, s.a, y + n, rows);
-    if (n + 1 < args->outputs) finish(args, n + 1, others, y + n + 1, rows);
+    *all = s;
+    return w;
 }
 
 static void clamp(const ep_gemm_s8_args *args, int8_t *y, int32_t count)
@@ -183,11 +191,32 @@ static void clamp(const ep_gemm_s8_args *args, int8_t *y, int32_t count)
 
 void ep_gemm_pairs_s8(const ep_gemm_s8_args *args, const int32_t *pairs, int32_t count, int8_t *y)
 {
-    const int32_t depth = filled(args), step = args->outputs;
-    const int32_t *w = (const int32_t *)(const void *)args->weights;
+    const int32_t depth = filled(args), step = args->outputs, chunks = (depth - 1) / CHUNK;
     const int32_t rows[4] = {0, count > 1 ? step : 0, count > 2 ? 2 * step : 0, count > 3 ? 3 * step : 0};
-    for (int32_t n = 0; n < args->outputs; n += 2, w += depth / 2) two_outputs(args, n, pairs, w, depth, y, rows);
-    clamp(args, y, count * step);
+    const int32_t *const x = pairs + chunks * (2 * CHUNK), *const end = pairs + 2 * depth;
+    const int32_t *const whole = x + (end - x) / (8 * STEP) * (8 * STEP);
+    const int32_t *w = (const int32_t *)(const void *)args->weights;
+    const int32_t *scales = args->scales, *const all = scales + (ptrdiff_t)step * EP_SCALE_WORDS;
+    int8_t *const first = y;
+    for (; scales < all; scales += 2 * EP_SCALE_WORDS, y += 2) {
+        const int32_t start = scales[0];
+        sums s = {{start, start, start, start}, {start, start, start, start}};
+        int32_t before[4] = {0, 0, 0, 0};
+        if (chunks > 0) {
+            sums deep = s;
+            w = first_chunks(&deep, before, pairs, w, x);
+            s = deep;
+        }
+        w = multiply(&s, x, w, whole, end);
+        const result one = result_of(scales), two = result_of(scales + EP_SCALE_WORDS);
+        int32_t others[4];
+        for (int32_t r = 0; r < 4; r++) others[r] = two.bias + second(s.both[r], s.a[r]);
+        if (chunks > 0)
+            for (int32_t r = 0; r < 4; r++) others[r] += before[r];
+        finish(&one, s.a[0], s.a[1], s.a[2], s.a[3], y, rows);
+        if (scales + EP_SCALE_WORDS < all) finish(&two, others[0], others[1], others[2], others[3], y + 1, rows);
+    }
+    clamp(args, first, count * step);
 }
 
 /* The last, incomplete word of a row. */
@@ -222,9 +251,10 @@ static void one_row(const ep_gemm_s8_args *args, const int8_t *x, int8_t *y)
         }
         values[0] = s.a0;
         values[2] = s.a1;
-        for (int32_t i = 0; i < count; i++)
-            y[n + i] = (int8_t)ep_finish_dsp(args->bias[n + i] + values[i], args->multiplier[n + i],
-                                             args->shift[n + i], args->zero);
+        for (int32_t i = 0; i < count; i++) {
+            const result r = result_of(args->scales + (n + i) * EP_SCALE_WORDS);
+            y[n + i] = (int8_t)ep_rescale_any_dsp(r.bias + values[i], &r.scale);
+        }
     }
     clamp(args, y, args->outputs);
 }
