@@ -37,7 +37,7 @@ static {name}_context context;
 
 int edgepress_step(const void *const *inputs, void *const *outputs)
 {{
-    return {name}_invoke(&context, inputs, outputs);
+{reset}    return {name}_invoke(&context, inputs, outputs);
 }}
 """
 
@@ -110,7 +110,9 @@ def _write(
         if marked and name == f"{manifest.name}.c":
             text, labels = with_labels(text, manifest.name)
         write_text(root / name, text)
-    write_text(root / "edgepress_step.c", _ADAPTER.format(name=manifest.name))
+    # every vector begins a stream, as `Session.run` does
+    reset = f"    {manifest.name}_reset(&context);\n" if manifest.state_bytes else ""
+    write_text(root / "edgepress_step.c", _ADAPTER.format(name=manifest.name, reset=reset))
     return labels
 
 

@@ -34,7 +34,8 @@ class CFolder:
     """What edgepress_c.json says. `sources` are the .c files, `files` all code; paths are relative.
 
     `layout` names how weights are packed, `arena_bytes` is the memory between operators, `weights_bytes` the constants,
-    `kernels` the functions that are called, `calls` all calls in their order.
+    `state_bytes` what the context keeps from step to step of a stream, `kernels` the functions that are called, `calls`
+    all calls in their order.
     """
 
     name: str
@@ -52,6 +53,7 @@ class CFolder:
     kernels: Tuple[str, ...]
     metadata: FileMetadata
     calls: Tuple[CCall, ...] = ()
+    state_bytes: int = 0
 
 
 def is_folder(path: Path) -> bool:

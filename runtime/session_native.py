@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List
+from typing import TYPE_CHECKING, Any, List, Sequence
 
 import numpy as np
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 ALIGNMENT = 64
+MEMBER_ALIGNMENT = 16
+"""Of the members of a context."""
 
 
 class NativeSession(Session):
@@ -33,7 +35,9 @@ class NativeSession(Session):
         folder = of_bytes(data, str(path))
         library = built_elsewhere(data) or compile_folder(data, str(path))
         try:
-            self._invoke = getattr(ctypes.CDLL(str(library)), f"{folder.name}_invoke")
+            loaded = ctypes.CDLL(str(library))
+            self._invoke = getattr(loaded, f"{folder.name}_invoke")
+            self._reset = getattr(loaded, f"{folder.name}_reset") if folder.state_bytes else None
         except (OSError, AttributeError) as error:
             raise InputError(
                 f"the compiled model does not load: {error}",
@@ -41,7 +45,9 @@ class NativeSession(Session):
                 hint="compile for this machine: check EDGEPRESS_CC and EDGEPRESS_CFLAGS",
             ) from error
         self._invoke.restype = ctypes.c_int
-        self._context = aligned(max(folder.arena_bytes, 1))
+        arena = -(-max(folder.arena_bytes, 1) // MEMBER_ALIGNMENT) * MEMBER_ALIGNMENT
+        self._context = aligned(arena + folder.state_bytes)
+        self._begin()
         self._outputs = [_output(spec.shape, spec.dtype) for spec in self.artifact.outputs]
         self._out = _pointers(self._outputs)
         self._inputs: List[Array] = []
@@ -49,7 +55,21 @@ class NativeSession(Session):
         self._done = False
         self.load_ms = (time.perf_counter_ns() - start) / 1e6
 
+    def step(self, inputs: Sequence[Array]) -> List[Array]:
+        """As `run`, but a streaming model goes on from the state that the last call left."""
+        reset, self._reset = self._reset, None
+        try:
+            return self.run(inputs)
+        finally:
+            self._reset = reset
+
+    def _begin(self) -> None:
+        """Begin a stream, if the model has a state."""
+        if self._reset is not None:
+            self._reset(ctypes.c_void_p(self._context.ctypes.data))
+
     def _set_inputs(self, inputs: List[Array]) -> None:
+        self._begin()
         self._inputs = [_aligned_copy(value) for value in inputs]
         self._in = _pointers(self._inputs)
         self._arguments = (ctypes.c_void_p(self._context.ctypes.data), self._in, self._out)

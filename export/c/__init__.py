@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.artifact import FileMetadata
@@ -25,6 +25,7 @@ def to_c(
     packaging: str = "plain",
     metadata: FileMetadata | None = None,
     vectors: Sequence[Vector] = (),
+    states: Mapping[str, str] | None = None,
 ) -> dict[str, bytes]:
     """The files of a folder: name (with "/" in it where they lie deeper) -> content. Same hub, same bytes.
 
@@ -32,11 +33,13 @@ def to_c(
         hub: onnx.ModelProto with static shapes; quantized if it holds Q/DQ pairs; never changed.
         name: of the C functions and files; made a C identifier.
         precision: "auto", "float32" or "int8".
-        device: whose layout the weights are packed in: "generic" or "x86-64".
+        device: whose layout the weights are packed in: one of `pack.DEVICES`, or a device of a profile.
         io, io_layout, fc_granularity: as `tflite.to_tflite` takes them.
         packaging: "plain" (CMake and Makefile), and beside these "arduino" or "zephyr".
         metadata: goes into edgepress_c.json.
         vectors: (inputs, expected outputs) as the model has them; written to NAME_vectors.h if there are any.
+        states: input -> output that it takes the time after, kept in the context (`states.py`); what the hub's
+            metadata names if None.
 
     Raises:
         UnsupportedOperatorError: no kernel for an operator; node and what to do are told.
@@ -54,5 +57,6 @@ def to_c(
         io_layout=io_layout,
         fc_granularity=fc_granularity,
         layout=layout_of(device),
+        states=states,
     )
     return write_folder(lowered, name, device, packaging, metadata or FileMetadata(), vectors)

@@ -23,6 +23,7 @@ from .program import (
     Fields,
     Operand,
     Program,
+    State,
     TensorRef,
 )
 
@@ -94,6 +95,14 @@ class Builder:
         self._memory[index] = ref
         self.program.inputs.append(ref.index)
 
+    def add_state(self, index: int, state: State) -> None:
+        """A tensor that the context keeps from call to call."""
+        program = self.program
+        self._memory[index] = program.add_tensor(
+            state.name, state.bytes, "state", len(program.states)
+        )
+        program.states.append(state)
+
     def share(self, index: int, source: int) -> None:
         """Let a tensor be the memory of another."""
         self._memory[index] = self._memory[source]
@@ -107,8 +116,10 @@ class Builder:
         return True
 
     def is_border(self, index: int) -> bool:
-        """True for inputs and outputs of the model."""
-        return index in self.model.inputs or index in self.model.outputs
+        """True for inputs and outputs of the model, and for what it keeps."""
+        held = self._memory.get(index)
+        kept = held is not None and self.program.tensors[held.index].role == "state"
+        return kept or index in self.model.inputs or index in self.model.outputs
 
     def temporary(self, name: str, size: int) -> TensorRef:
         """Memory between two calls of one operator."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...runtime.artifact import TensorSpec
 from .arrange import Arrangement
+from .emit_state import context_words, reset_declaration, reset_text, state_macro, state_member
 from .lower import LoweredC
 from .names import comment
 from .pack import layout_of
@@ -37,12 +38,11 @@ class Unit:
 def header_text(unit: Unit) -> str:
     """NAME.h."""
     m, n, plan = unit.macro, unit.name, unit.places.plan
-    version = comment(unit.version)
+    version, program = comment(unit.version), unit.lowered.program
     sizes = _border_macros(m, unit.lowered)
     return f"""/* {n}: {unit.lowered.precision} model for device {unit.device}, written by edgepress {version}.
  *
- * {n}_invoke computes once. It keeps nothing outside of `context`, whose content need not be set before and is of
- * no use afterwards: contexts may be used interleaved, one context by one caller at a time. Tensors are dense;
+{context_words(n, program)}
  * images have their channels last where a layout says so. */
 #ifndef {m}_H
 #define {m}_H
@@ -58,9 +58,9 @@ extern "C" {{
 #define {m}_ARENA_BYTES {plan.peak_bytes}
 #define {m}_ARENA_LOWER_BOUND_BYTES {plan.lower_bound_bytes}
 /* Constants, in flash. */
-#define {m}_WEIGHTS_BYTES {unit.lowered.program.weights_bytes}
+#define {m}_WEIGHTS_BYTES {program.weights_bytes}
 
-{sizes}
+{state_macro(m, program)}{sizes}
 typedef struct {{
     union {{
         uint8_t bytes[{m}_ARENA_BYTES > 0 ? {m}_ARENA_BYTES : 1];
@@ -71,8 +71,8 @@ typedef struct {{
     __attribute__((aligned(16)))
 #endif
     arena;
-}} {n}_context;
-
+{state_member(m, program)}}} {n}_context;
+{reset_declaration(n, program)}
 /* Gives 0, or 1 if a pointer is NULL. Inputs and outputs are aligned as their type asks; they do not overlap. */
 int {n}_invoke({n}_context *context, const void *const inputs[{len(unit.lowered.inputs)}],
 {" " * (len(n) + 12)}void *const outputs[{len(unit.lowered.outputs)}]);
@@ -120,10 +120,13 @@ def source_text(unit: Unit) -> str:
     layout = layout_of(unit.device).macro
     headers = sorted({call.header for call in program.calls})
     names = constant_names(program)
+    memory = ["#include <string.h>"] if program.states else []
     parts = [
         f"/* {unit.name}: weights and calls, written by edgepress {comment(unit.version)}. */",
         f'#include "{unit.name}.h"',
-        "\n".join(["#include <math.h>", "", *(f'#include "{header}"' for header in headers)]),
+        "\n".join(
+            ["#include <math.h>", *memory, "", *(f'#include "{header}"' for header in headers)]
+        ),
         f"#if !defined(EP_LAYOUT) || EP_LAYOUT != {layout}\n"
         f'#error "weights of {unit.name} are packed for device {unit.device}: export again for this target"\n'
         "#endif",
@@ -138,6 +141,8 @@ def source_text(unit: Unit) -> str:
         f"static const {call.arguments} call_{number} = {value_text(call.fields, names)};"
         for number, call in enumerate(program.calls)
     ]
+    if program.states:
+        parts.append(reset_text(unit.name, program))
     parts.append(_invoke_text(unit, names))
     return "\n\n".join(parts) + "\n"
 
@@ -255,4 +260,7 @@ def _operand_text(unit: Unit, operand: Operand, cast: str, names: Sequence[str])
         return f"({cast})inputs[{tensor.position}]"
     if tensor.role == "output":
         return f"({cast})outputs[{tensor.position}]"
+    if tensor.role == "state":
+        offset = unit.lowered.program.state_offsets[tensor.position]
+        return f"({cast})(void *)(context->state.bytes + {offset})"
     return f"({cast})(void *)(arena + {unit.places.offsets[operand.index]})"

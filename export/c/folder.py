@@ -76,6 +76,7 @@ def _manifest(unit: Unit, sources: list[str], code: list[str], metadata: FileMet
         "outputs": to_json(list(lowered.outputs)),
         "arena_bytes": plan.peak_bytes,
         "arena_lower_bound_bytes": plan.lower_bound_bytes,
+        "state_bytes": lowered.program.state_bytes,
         "weights_bytes": lowered.program.weights_bytes,
         "operators": lowered.operators,
         "calls": [

@@ -5,7 +5,7 @@ A family `ops_*.py` defines LOWERINGS, operator code -> function(builder, operat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,15 @@ from .builder import Builder
 from .layout import ROWS, Layout
 from .macs import macs_of
 from .program import Program, lifetimes
+from .states import (
+    StatePair,
+    begin_states,
+    end_states,
+    find_pairs,
+    states_of,
+    with_same_scales,
+    without_states,
+)
 
 Function = Callable[[Builder, LiteOperator], None]
 
@@ -61,6 +70,7 @@ def lower(
     io_layout: str = "nhwc",
     fc_granularity: str = "channel",
     layout: Layout = ROWS,
+    states: Mapping[str, str] | None = None,
 ) -> LoweredC:
     """Lower a hub model (onnx.ModelProto; never changed) to kernel calls.
 
@@ -69,6 +79,7 @@ def lower(
         precision: "auto", "float32" or "int8".
         io, io_layout, fc_granularity: as `tflite.lower.lower` takes them.
         layout: of packed weights.
+        states: input -> output that it takes the time after; what the hub's metadata names if None.
 
     Raises:
         UnsupportedOperatorError: no kernel for an operator; node and what to do are told.
@@ -87,7 +98,8 @@ def lower(
         fc_granularity=fc_granularity,
         binary="lce",
     )
-    made = lower_model(lowered.model, layout, lowered.input_layouts, lowered.output_layouts)
+    kept = states_of(hub) if states is None else states
+    made = lower_model(lowered.model, layout, lowered.input_layouts, lowered.output_layouts, kept)
     notes = (*lowered.extra_quantize, *lowered.notes)
     return replace(made, precision=lowered.precision, notes=notes)
 
@@ -97,29 +109,40 @@ def lower_model(
     layout: Layout = ROWS,
     input_layouts: Sequence[str] = (),
     output_layouts: Sequence[str] = (),
+    states: Mapping[str, str] | None = None,
 ) -> LoweredC:
     """Lower a model of TFLite's operators to kernel calls; the layouts name axes ("" or missing: plain).
 
     Raises:
         UnsupportedOperatorError: no kernel for an operator; node and what to do are told.
+        UsageError: a state that the model has not.
     """
-    program, operators = _program(model, layout)
+    pairs = find_pairs(model, states or {})
+    model = with_same_scales(model, pairs)
+    program, operators = _program(model, layout, pairs)
+    inputs = _specs(model, model.inputs, model.input_names, input_layouts)
+    outputs = _specs(model, model.outputs, model.output_names, output_layouts)
+    kept = {pair.input for pair in pairs}, {pair.output for pair in pairs}
     return LoweredC(
         program=program,
-        inputs=_specs(model, model.inputs, model.input_names, input_layouts),
-        outputs=_specs(model, model.outputs, model.output_names, output_layouts),
+        inputs=tuple(spec for n, spec in enumerate(inputs) if n not in kept[0]),
+        outputs=tuple(spec for n, spec in enumerate(outputs) if n not in kept[1]),
         operators=operators,
         precision="auto",
         notes=(),
     )
 
 
-def _program(model: LiteModel, layout: Layout) -> tuple[Program, dict[str, int]]:
-    model = replace(model, tensors=list(model.tensors))  # families add tensors of their own
+def _program(
+    whole: LiteModel, layout: Layout, pairs: tuple[StatePair, ...]
+) -> tuple[Program, dict[str, int]]:
+    # families add tensors of their own
+    model = replace(without_states(whole, pairs), tensors=list(whole.tensors))
     known, builder = registry(), Builder(model, layout)
     operators: dict[str, int] = {}
     for index in model.inputs:
         builder.add_input(index)
+    begin_states(builder, whole, pairs)
     for operator in model.operators:
         function = known.get(operator.code)
         if function is None:
@@ -131,6 +154,7 @@ def _program(model: LiteModel, layout: Layout) -> tuple[Program, dict[str, int]]
         operators[code] = operators.get(code, 0) + 1
     program = builder.program
     program.outputs = [builder.write(index)[0].index for index in model.outputs]
+    end_states(builder, whole, pairs)
     return _without_dead_calls(program), dict(sorted(operators.items()))
 
 
@@ -150,6 +174,7 @@ def _without_dead_calls(program: Program) -> Program:
     from .program import TensorRef
 
     needed = set(program.outputs)
+    needed |= {n for n, tensor in enumerate(program.tensors) if tensor.role == "state"}
     kept = []
     for call in reversed(program.calls):
         if any(ref.index in needed for ref, _ in call.writes):

@@ -27,6 +27,9 @@ C_TYPES = {
 """numpy dtype -> C type of its elements; booleans are bytes, 0 or 1."""
 
 
+STATE_ALIGNMENT = 16
+
+
 @dataclass(frozen=True)
 class ConstantRef:
     """The constant array of this number."""
@@ -50,7 +53,7 @@ Operand = TensorRef | ConstantRef
 
 @dataclass
 class Tensor:
-    """Memory of an activation. `role` is "input", "output" or "" (lies in the arena)."""
+    """Memory of an activation. `role` is "input", "output", "state" (kept in the context) or "" (lies in the arena)."""
 
     name: str
     bytes: int
@@ -79,15 +82,39 @@ class Call:
     macs: int = 0
 
 
+@dataclass(frozen=True)
+class State:
+    """Memory that outlives a call: `zero` is the byte that every byte of it is after a reset."""
+
+    name: str
+    bytes: int
+    zero: int
+
+
 @dataclass
 class Program:
-    """Constants, tensors and calls; `inputs` and `outputs` are tensor numbers."""
+    """Constants, tensors, calls and states; `inputs` and `outputs` are tensor numbers."""
 
     constants: list[tuple[str, Array]] = field(default_factory=list)
     tensors: list[Tensor] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
+
+    @property
+    def state_offsets(self) -> tuple[int, ...]:
+        """Where each state lies in the memory of all, at multiples of 16 bytes."""
+        offsets, at = [], 0
+        for state in self.states:
+            offsets.append(at)
+            at += -(-state.bytes // STATE_ALIGNMENT) * STATE_ALIGNMENT
+        return tuple(offsets)
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of all states."""
+        return sum(-(-s.bytes // STATE_ALIGNMENT) * STATE_ALIGNMENT for s in self.states)
 
     @property
     def weights_bytes(self) -> int:

@@ -29,6 +29,8 @@ from .normalise import normalise
 from .qonnx import expand_quantizers, has_quantizers
 from .widen import to_float32
 
+STATES_KEY = "edgepress.states"
+
 QUANTIZED_ATOL = 0.05
 """A quantized graph may round a tie the other way once a float part before it was rewritten: a few steps of 1/255."""
 
@@ -68,12 +70,22 @@ def from_onnx(
     normalise(graph, where, early=early)
     refuse_bad_numbers(graph, where)
     name_by_file(graph)
+    held = read_metadata(model)
     metadata = replace(
-        read_metadata(model), edgepress_version=__version__, source_sha256=sha256_bytes(source)
+        held,
+        edgepress_version=__version__,
+        source_sha256=sha256_bytes(source),
+        extra={**held.extra, **states_by_file(model)},
     )
     hub = finish(graph, metadata)
     prove_same(model, hub, where, 0.02 if narrow else RTOL)
     return hub
+
+
+def states_by_file(model: Any) -> dict[str, str]:
+    """What a streaming model says of its state: metadata_props "edgepress.states", a JSON object {input: output}."""
+    found = [prop.value for prop in model.metadata_props if prop.key == STATES_KEY]
+    return {"states": found[-1]} if found else {}
 
 
 def parse(data: bytes, where: str = "") -> Any:
