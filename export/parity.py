@@ -40,7 +40,7 @@ from .parity_records import (
     Rule,
     judge,
 )
-from .parity_signs import judge_signs, takes_signs
+from .parity_signs import judge_sign_steps, judge_signs, takes_signs
 from .parity_tflite import TfliteValues
 
 if TYPE_CHECKING:
@@ -231,9 +231,13 @@ def _rows(
         if rule is Rule.INT8 and distance.step is None:
             rule = Rule.FLOAT  # this output stayed float
         outcome, reason = judge(rule, distance, limits, share if rule is Rule.INT8 else None)
-        if signs and rule is Rule.FLOAT and outcome is Outcome.FAIL:
+        if signs and outcome is Outcome.FAIL and rule in (Rule.FLOAT, Rule.INT8):
+            outcome, reason = (
+                judge_signs(gauge.relatives, share, limits)
+                if rule is Rule.FLOAT
+                else judge_sign_steps(distance, share, limits)
+            )
             rule = Rule.SIGNS
-            outcome, reason = judge_signs(gauge.relatives, share, limits)
         rows.append(
             OutputRow(
                 candidate=pair.subject.label,

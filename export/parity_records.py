@@ -43,7 +43,7 @@ class ParityLimits:
         int8_close: share of values that must be close.
         int8_mean_steps: largest mean difference in steps.
         agreement: smallest share of samples with the same top-1.
-        signs_close: in networks of signs, smallest share of samples within float_rtol.
+        signs_close: in networks of signs, least share of samples within float_rtol, or of values within int8_steps.
     """
 
     float_rtol: float = 1e-4

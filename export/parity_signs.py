@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .parity_records import Outcome, ParityLimits
+from .parity_records import Distance, Outcome, ParityLimits
 
 
 def takes_signs(models: Sequence[Any]) -> bool:
@@ -43,4 +43,27 @@ def judge_signs(
     if agreement is not None:
         good = good and agreement >= limits.signs_close
         text += f", top-1 agreement {agreement:.2%}"
+    return (Outcome.PASS if good else Outcome.FAIL), text
+
+
+def judge_sign_steps(
+    distance: Distance, agreement: float | None, limits: ParityLimits
+) -> tuple[Outcome, str]:
+    """Verdict on an int8 output of such a network, in steps of its scale.
+
+    Engines round the layer in front of the signs to steps that differ by one now and then; where that crosses a
+    threshold, the sums behind move by two products. Measured on the watch network, seeds 0 to 2: at worst 97.1 % of
+    the values within 2 steps, 0.33 steps on average, one top-1 in 64. So the share of close values is that of `signs`,
+    while the mean, which a wrong conversion moves at once, stays as for any int8 file.
+    """
+    close = distance.close or 0.0
+    mean = distance.mean_steps if distance.mean_steps is not None else 1e9
+    good = close >= limits.signs_close and mean <= limits.int8_mean_steps
+    text = (
+        f"{close:.2%} of the values within {limits.int8_steps:g} steps (needed {limits.signs_close:.0%}: a bit next "
+        f"to its threshold may flip), mean {mean:.3f} steps (allowed {limits.int8_mean_steps:g})"
+    )
+    if agreement is not None:
+        good = good and agreement >= limits.signs_close
+        text += f", top-1 agreement {agreement:.2%} (needed {limits.signs_close:.0%})"
     return (Outcome.PASS if good else Outcome.FAIL), text

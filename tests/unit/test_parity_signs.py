@@ -12,8 +12,8 @@ from edgepress.compress.binarization.binarize import binarize
 from edgepress.compress.binarization.records import BinarizeConfig
 from edgepress.export.onnx import hub as hubs
 from edgepress.export.parity import verify
-from edgepress.export.parity_records import Outcome, ParityLimits, Rule
-from edgepress.export.parity_signs import judge_signs, takes_signs
+from edgepress.export.parity_records import Distance, Outcome, ParityLimits, Rule
+from edgepress.export.parity_signs import judge_sign_steps, judge_signs, takes_signs
 from edgepress.runtime.errors import ParityError
 from torch import nn
 
@@ -26,6 +26,16 @@ def test_nearly_all_samples_must_agree() -> None:
     assert judge_signs([*good, 0.1, 0.2, 0.1], 1.0, LIMITS)[0] is Outcome.FAIL
     assert judge_signs(good, 0.9, LIMITS)[0] is Outcome.FAIL
     assert judge_signs([2e-4] * 40, 1.0, LIMITS)[0] is Outcome.FAIL  # all a little off: no flips
+
+
+def test_int8_values_may_flip_here_and_there_but_not_move_on_average() -> None:
+    def distance(close: float, mean: float) -> Distance:
+        return Distance(448, 1.0, 0.1, 0.1, step=0.1, close=close, mean_steps=mean)
+
+    assert judge_sign_steps(distance(0.971, 0.326), 63 / 64, LIMITS)[0] is Outcome.PASS
+    assert judge_sign_steps(distance(0.94, 0.3), 1.0, LIMITS)[0] is Outcome.FAIL
+    assert judge_sign_steps(distance(0.99, 0.7), 1.0, LIMITS)[0] is Outcome.FAIL
+    assert judge_sign_steps(distance(0.99, 0.3), 0.9, LIMITS)[0] is Outcome.FAIL
 
 
 class Net(nn.Module):

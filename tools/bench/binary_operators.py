@@ -227,13 +227,16 @@ def kept_model(case: Case, args: argparse.Namespace, task: Task, seed: int) -> A
 
 
 def few_samples(task: Task, count: int) -> Task:
-    """The task with `count` training samples, at equal distances in the split."""
+    """The task with `count` training samples and an eighth as many for validation, at equal distances."""
     import dataclasses
 
-    few = functools.cache(lambda: task.load("train").spread(count))
+    few = {"train": count, "validation": max(1, count // 8)}
+    loaders = {
+        name: functools.cache(lambda name=name: task.load(name).spread(few[name])) for name in few
+    }
     return dataclasses.replace(
         task,
-        loaders={**task.loaders, "train": few},
+        loaders={**task.loaders, **loaders},
         options={**task.options, "training samples": count},
     )
 
