@@ -1,6 +1,7 @@
 """Custom operators of Larq Compute Engine as kernels on packed signs: XOR and popcount, 32 products a word.
 
-What is read of them stands in `tflite/ops_lce.py`. Thresholds on popcounts become thresholds on sums, y < K - 2 t.
+What is read of them stands in `tflite/ops_lce.py` and, of fused ones, in `fuse_bits.py`. Thresholds on popcounts become
+thresholds on sums, y < K - 2 t.
 """
 
 from __future__ import annotations
@@ -130,7 +131,8 @@ def _result(builder: Builder, operator: LiteOperator, arguments: Fields, product
         return "f32"
     if dtype != "int8":
         raise builder.unsupported(operator, f"a result of type {dtype}")
-    arguments |= {"scale": builder.scale(y), "zero": builder.zero(y)}
+    even = operator.options.get("rounding") == "even"
+    arguments |= {"scale": builder.scale(y), "zero": builder.zero(y), "to_even": int(even)}
     return "s8"
 
 
@@ -155,7 +157,10 @@ def _window(
         "padding": "SAME" if options["padding"] == SAME else "VALID",
     }
     renamed = LiteOperator(operator.code, operator.inputs, operator.outputs, plain)
-    return window_fields(builder, renamed, x, y, kernel)
+    window = window_fields(builder, renamed, x, y, kernel)
+    if "pads" in options:
+        window["pad_h"], window["pad_w"] = options["pads"]
+    return window
 
 
 def _reaches_out(window: Fields) -> bool:

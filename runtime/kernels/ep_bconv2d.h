@@ -5,7 +5,7 @@
  * What lies outside of the image is +1, or 0: then K counts the taps inside only, and no other is looked at. Results:
  *     bits     y < threshold[n], packed as the inputs
  *     float    clamp(y) * multiplier[n] + bias[n]
- *     int8     the same / scale, rounded half away from zero, + zero, clamped to -128..127
+ *     int8     the same / scale, rounded half away from zero or to even, + zero, clamped to -128..127
  * A dense layer has the window 1 x 1. */
 #ifndef EP_BCONV2D_H
 #define EP_BCONV2D_H
@@ -24,7 +24,7 @@ typedef struct {
     const float *multiplier, *bias;
     int32_t low, high;       /* of sums, for float and int8 */
     float scale;             /* of int8 */
-    int32_t zero;
+    int32_t zero, to_even;
 } ep_bconv2d_args;
 
 /* `rows` holds EP_BITS_PIXELS windows; it is read only where +1 lies outside of the image. */

@@ -1,5 +1,7 @@
 #include "ep_bfinish.h"
 
+#include "ep_quantize.h"
+
 #if defined(EP_TARGET_AVX2)
 #include <immintrin.h>
 #elif defined(EP_TARGET_NEON)
@@ -104,17 +106,22 @@ static inline int32_t clamped(const ep_bconv2d_args *args, int32_t sum)
     return sum > args->high ? args->high : sum;
 }
 
-void ep_bfinish_f32(const ep_bconv2d_args *args, int32_t products, const int32_t *differing, int32_t first,
-                    int32_t count, void *y)
+static inline void real_values(const ep_bconv2d_args *args, int32_t products, const int32_t *differing, int32_t first,
+                               int32_t count, float *EP_RESTRICT y)
 {
     const float *multiplier = args->multiplier + first, *bias = args->bias + first;
-    float *EP_RESTRICT to = (float *)y + first;
     if (args->low <= -products && args->high >= products) {
-        for (int32_t n = 0; n < count; n++) to[n] = (float)(products - 2 * differing[n]) * multiplier[n] + bias[n];
+        for (int32_t n = 0; n < count; n++) y[n] = (float)(products - 2 * differing[n]) * multiplier[n] + bias[n];
         return;
     }
     for (int32_t n = 0; n < count; n++)
-        to[n] = (float)clamped(args, products - 2 * differing[n]) * multiplier[n] + bias[n];
+        y[n] = (float)clamped(args, products - 2 * differing[n]) * multiplier[n] + bias[n];
+}
+
+void ep_bfinish_f32(const ep_bconv2d_args *args, int32_t products, const int32_t *differing, int32_t first,
+                    int32_t count, void *y)
+{
+    real_values(args, products, differing, first, count, (float *)y + first);
 }
 
 /* Half away from zero, by adding half in float. */
@@ -131,10 +138,12 @@ static inline int8_t rounded(float steps, int32_t zero)
 void ep_bfinish_s8(const ep_bconv2d_args *args, int32_t products, const int32_t *differing, int32_t first,
                    int32_t count, void *y)
 {
-    const float *multiplier = args->multiplier + first, *bias = args->bias + first;
-    int8_t *EP_RESTRICT to = (int8_t *)y + first;
-    for (int32_t n = 0; n < count; n++) {
-        const float value = (float)clamped(args, products - 2 * differing[n]) * multiplier[n] + bias[n];
-        to[n] = rounded(value / args->scale, args->zero);
-    }
+    const ep_quantize_args quantize = {count, args->zero, args->scale};
+    int8_t *to = (int8_t *)y + first;
+    float values[EP_BITS_GROUP];
+    real_values(args, products, differing, first, count, values);
+    if (args->to_even)
+        ep_quantize_s8(&quantize, values, to);
+    else
+        for (int32_t n = 0; n < count; n++) to[n] = rounded(values[n] / args->scale, args->zero);
 }

@@ -22,7 +22,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-
 from ...devices.emulate_c import run_c
 from ...devices.firmware_vectors import Vectors
 from ...devices.profile import load_profile
@@ -75,8 +74,8 @@ def host_rows(layer: Layer, rounds: int) -> list[Row]:
     for name, flags in INSTRUCTION_SETS.items():
         with tempfile.TemporaryDirectory() as folder, compiled_with(flags):
             times = measure(_sessions(layer, Path(folder)), rounds)
-        for other in [key for key in times if key != "xnor"]:
-            rows.append(row_of(f"3x3x{layer.channels}", name, other, times, layer.macs))
+        others = [key for key in times if key != "xnor"]
+        rows += [row_of(f"3x3x{layer.channels}", name, key, times, layer.macs) for key in others]
     return rows
 
 
