@@ -166,6 +166,11 @@ def hardware_track(
         figures.append(
             Figure("hardware", operator, name, "file_bytes", found.file_bytes, "B", "computed")
         )
+        if found.instructions:
+            item, value = f"{name} on {device}", float(found.instructions)
+            figures.append(
+                Figure("hardware", operator, item, "instructions", value, "", "emulated")
+            )
         if operator == FLOAT:
             continue
         times.append(found.base_latency_ms / found.latency_ms)

@@ -108,21 +108,25 @@ def _budget_line(budget: Budget) -> str:
 def _track(result: Result, track: str) -> list[str]:
     """Operators down, items across; a metric a table."""
     found = [f for f in result.figures if f.track == track and f.item != OVERALL]
+    if max((f.seeds for f in found), default=0) < 2:
+        found = [f for f in found if f.metric != "accuracy_range"]
     lines: list[str] = []
     for metric in dict.fromkeys(f.metric for f in found):
         of_metric = [f for f in found if f.metric == metric]
-        items = list(dict.fromkeys(f.item for f in of_metric))
-        operators = [
-            o for o in (FLOAT, *result.operators) if any(f.operator == o for f in of_metric)
-        ]
-        values = {(f.operator, f.item): f for f in of_metric}
-        rows = [
-            [operator, *(_value(values.get((operator, item))) for item in items)]
-            for operator in operators
-        ]
-        lines += [_caption(of_metric), "", *_table(["operator", *items], rows), ""]
-        lines += _remarks(of_metric)
+        lines += [*_metric_table(result, of_metric), "", *_remarks(of_metric)]
     return lines[:-1] if lines else ["nothing measured"]
+
+
+def _metric_table(result: Result, figures: Sequence[Figure]) -> list[str]:
+    """Caption and table; what all items begin with stands in the caption once."""
+    items = list(dict.fromkeys(f.item for f in figures))
+    common = {item.partition(" ")[0] for item in items}
+    where = common.pop() if len(items) > 1 and len(common) == 1 else ""
+    operators = [o for o in (FLOAT, *result.operators) if any(f.operator == o for f in figures)]
+    values = {(f.operator, f.item): f for f in figures}
+    headers = [item.removeprefix(where).strip() for item in items]
+    rows = [[o, *(_value(values.get((o, item))) for item in items)] for o in operators]
+    return [_caption(figures, where), "", *_table(["operator", *headers], rows)]
 
 
 def _remarks(figures: Sequence[Figure]) -> list[str]:
@@ -135,16 +139,15 @@ def _remarks(figures: Sequence[Figure]) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _caption(figures: Sequence[Figure]) -> str:
+def _caption(figures: Sequence[Figure], where: str) -> str:
     first = figures[0]
-    parts = [
-        f"`{first.metric}`{f' in {first.unit}' if first.unit else ''}, evidence: {first.evidence}"
-    ]
+    name = f"`{first.metric}`{f' in {first.unit}' if first.unit else ''}"
+    parts = [f"{name}{f' on {where}' if where else ''}, evidence: {first.evidence}"]
     if any(f.samples for f in figures):
         counts = sorted({f.samples for f in figures})
         parts.append(f"test samples: {', '.join(f'{n:,}' for n in counts)}")
     if any(f.seeds for f in figures):
-        parts.append(f"mean of seeds: {max(f.seeds for f in figures)}")
+        parts.append(f"seeds: {max(f.seeds for f in figures)}")
     return "; ".join(parts) + "."
 
 
@@ -153,7 +156,7 @@ def _value(figure: Figure | None) -> str:
         return "-"
     if figure.metric == "refused":
         return figure.note
-    return cell(figure.value)
+    return number(figure.value) if figure.unit == "ms" else cell(figure.value)
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
