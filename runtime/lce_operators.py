@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 OPERATORS = ("LceQuantize", "LceDequantize", "LceBconv2d", "LceBMaxPool2d")
 
 SAME, VALID = 0, 1
+FORMULA, LCE, LCE_REFERENCE = "formula", "lce", "lce-reference"
+"""Rounding of float results: y * multiplier + bias as the model has it, or in the order of LCE's own kernels.
+
+Those differ in borders of 0: LCE's optimised kernels correct for them behind, its reference kernel counts them.
+"""
+
 CONVOLUTION_OPTIONS = (
     "channels_in",
     "dilation_height_factor",
@@ -69,8 +75,14 @@ def options_of(operator: TfliteOperator, where: str = "") -> Dict[str, int]:
 class LceOperator:
     """One operator of a graph, ready to run: `function(input) -> output`, `source` and `target` are tensor indices."""
 
-    def __init__(self, graph: TfliteSubgraph, operator: TfliteOperator, where: str = "") -> None:
-        self.graph, self.operator, self.where = graph, operator, where
+    def __init__(
+        self,
+        graph: TfliteSubgraph,
+        operator: TfliteOperator,
+        where: str = "",
+        rounding: str = FORMULA,
+    ) -> None:
+        self.graph, self.operator, self.where, self.rounding = graph, operator, where, rounding
         self.label = f"operator {operator.index} ({operator.name})"
         counts = (5, 1) if operator.name == "LceBconv2d" else (1, 1)
         if (len(operator.inputs), len(operator.outputs)) != counts or operator.inputs[0] < 0:
@@ -182,17 +194,25 @@ def _convolution(op: LceOperator) -> Function:
             where=op.where or None,
             hint="LCE's kernels want float32 results without activation there",
         )
-    finish = _finish(op, len(filters))
+    taps = filters.shape[1] * filters.shape[2] * (channels // groups)
+    finish = _finish(op, len(filters), taps)
     depth, per_group = filters.shape[3], len(filters) // groups
 
     def run(words: Array) -> Array:
+        counts, y = count(words, zeros)
+        if zeros and op.rounding == LCE:
+            ones = count(words, False)[1]
+            return finish(counts, ones, ones - y)
+        return finish(counts, y, np.zeros((), np.int64))
+
+    def count(words: Array, zeros: bool) -> Tuple[Array, Array]:
         parts = []
         for group in range(groups):
             own = words[..., group * depth : (group + 1) * depth]
             block = filters[group * per_group : (group + 1) * per_group]
             parts.append(kernels.popcounts(own, block, window, zeros))
-        counts, taps = np.concatenate([p[0] for p in parts], axis=-1), parts[0][1]
-        return finish(counts, kernels.sums(counts, taps, channels // groups))
+        counts, inside = np.concatenate([p[0] for p in parts], axis=-1), parts[0][1]
+        return counts, kernels.sums(counts, inside, channels // groups)
 
     return run
 
@@ -219,23 +239,27 @@ def _filters(op: LceOperator) -> Tuple[Array, int, int]:
     return filters, channels, groups
 
 
-def _finish(op: LceOperator, outputs: int) -> Callable[[Array, Array], Array]:
-    """(popcounts, sums) -> the output: thresholds for bits, multiplier and bias for numbers."""
+def _finish(op: LceOperator, outputs: int, taps: int) -> Callable[[Array, Array, Array], Array]:
+    """(popcounts, sums, what borders of 0 take away yet) -> the output: bits by thresholds, or numbers."""
     wanted = (4,) if op.output.dtype == "int32" else (2, 3)
     for position in (2, 3, 4):
         if (op.operator.inputs[position] >= 0) != (position in wanted):
             raise op.fail(f"inputs {list(op.operator.inputs)} for {op.output.dtype} results")
     if op.output.dtype == "int32":
         limits = op.constant(4, "int32", outputs)
-        return lambda counts, _: kernels.pack(counts > limits)
+        return lambda counts, *_: kernels.pack(counts > limits)
     multiplier, bias = (op.constant(position, "float32", outputs) for position in (2, 3))
     activation = op.options["fused_activation_function"]
+
+    def real(y: Array, beyond: Array) -> Array:
+        if op.rounding == FORMULA:
+            return kernels.affine(y, multiplier, bias, activation)
+        return kernels.affine_folded(y, beyond, taps, multiplier, bias, activation)
+
     if op.output.dtype == "float32":
-        return lambda _, y: kernels.affine(y, multiplier, bias, activation)
+        return lambda _, y, beyond: real(y, beyond)
     scale, zero_point = op.quantization(op.output)
-    return lambda _, y: kernels.to_int8(
-        kernels.affine(y, multiplier, bias, activation), scale, zero_point
-    )
+    return lambda _, y, beyond: kernels.to_int8(real(y, beyond), scale, zero_point)
 
 
 _MAKERS: Dict[str, Callable[[LceOperator], Function]] = {

@@ -16,7 +16,7 @@ import numpy as np
 from .artifact import describe
 from .engines import quiet_stderr
 from .errors import InputError, UnsupportedOperatorError, UsageError
-from .lce_operators import LceOperator, foreign_operator, is_lce
+from .lce_operators import FORMULA, LceOperator, foreign_operator, is_lce
 from .session import Session
 from .specs import tflite_specs
 from .tflite_assumptions import check_assumptions
@@ -49,14 +49,20 @@ _Step = Union[_Island, LceOperator]
 
 
 class LceSession(Session):
-    """A file of built-in and LCE operators. `module` is a TFLite engine's interpreter module."""
+    """A file of built-in and LCE operators. `module` is a TFLite engine's interpreter module.
 
-    def __init__(self, module: Any, path: Path, data: bytes, threads: int) -> None:
+    `rounding`: of float results, `lce_operators.FORMULA` or `lce_operators.LCE`.
+    """
+
+    def __init__(
+        self, module: Any, path: Path, data: bytes, threads: int, rounding: str = FORMULA
+    ) -> None:
         where = str(path)
         self._model: TfliteModel = read_model(data, where)
         check_assumptions(self._model, where)
         self.artifact = describe(path, data, tflite_specs(self._model))
         self._module, self._data, self.threads = module, data, threads
+        self._rounding = rounding
         foreign = foreign_operator(self._model.main)
         if foreign is not None or len(self._model.subgraphs) > 1:
             what = "several graphs" if foreign is None else f"the custom operator {foreign.name}"
@@ -76,7 +82,7 @@ class LceSession(Session):
         first = 0
         while first < len(graph.operators):
             if is_lce(graph.operators[first]):
-                steps.append(LceOperator(graph, graph.operators[first], where))
+                steps.append(LceOperator(graph, graph.operators[first], where, self._rounding))
                 first += 1
                 continue
             count = 1
