@@ -23,7 +23,8 @@ class OperatorSpec:
         clip_latent: latent weights are held in [-1, 1] after every step (those that normalise must not be).
         decay_latent: latent weights may decay (only where the forward renormalises them).
         deploys: "packed" (sign products, scales fold away), "runtime scale" (needs a real factor computed from
-            the input or a table of positions), "two popcounts", "and-popcount".
+            the input or a table of positions), "two popcounts" (exported as floats: its borders
+            are no values of its sets), "and-popcount" (exported as signs, export/onnx/binary_levels).
         module: where the class is, relative to the package.
     """
 

@@ -18,6 +18,7 @@ from ...runtime.artifact import FileMetadata, Normalisation, read_model_bytes
 from ...runtime.errors import ParityError, UsageError
 from ...runtime.files import write_bytes
 from .binary import pack_binary
+from .binary_levels import signs_from_levels
 from .check import RTOL, assert_same, run
 from .fold import Affine, add_affine
 from .graph import Graph
@@ -77,7 +78,7 @@ def from_torch(
     refuse_bad_numbers(graph, where)
     parameters = frozenset(graph.constants)
     _name_ends(graph, input_names, output_names)
-    normalise(graph, where, early=(pack_binary,) if binary else ())
+    normalise(graph, where, early=(signs_from_levels, pack_binary) if binary else ())
     name_by_module(graph, parameters & set(graph.constants))
     metadata = FileMetadata(edgepress_version=__version__, extra={"exporter": exporter})
     hub = finish(graph, metadata)

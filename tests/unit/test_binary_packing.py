@@ -15,12 +15,18 @@ from edgepress.devices.layers import layer_table
 from edgepress.export.onnx import hub as hubs
 from edgepress.export.onnx.binary import shares
 from edgepress.export.onnx.binary_expand import expand
+from edgepress.export.onnx.binary_levels import signs_from_levels
+from edgepress.export.onnx.binary_links import fold_links
 from edgepress.export.onnx.check import run
 from edgepress.export.onnx.compact import compact
 from edgepress.export.onnx.functions import pack_codes, pack_signs, unpack_codes, unpack_signs
+from edgepress.export.onnx.graph import Graph
+from edgepress.export.onnx.infer import infer
 from edgepress.runtime.errors import InputError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import helper
+from support.lowering import make_hub
 from torch import nn
 
 
@@ -103,10 +109,41 @@ def test_ties_stay_ties_when_the_engine_optimises() -> None:
     assert np.abs(run(compact(hub), {"input": x.numpy()}, True)[0] - expected).max() < 1e-5
 
 
-@pytest.mark.parametrize("name", ["adabin", "dorefa-paper"])
-def test_what_is_no_product_of_signs_stays_real(name: str) -> None:
-    made, hub = _binary(operator=name)
+@pytest.mark.parametrize(("name", "border"), [("adabin", 1), ("adabin-code", 0)])
+def test_what_is_no_product_of_signs_stays_real(name: str, border: int) -> None:
+    """AdaBin's two values have an offset, and what stands at its borders is neither of them."""
+    made, hub = _binary(operator=name, border=border)
     assert not _operators(hub) and 1 not in shares(hub)
+
+
+@pytest.mark.parametrize("border", [0, 1])
+def test_zeros_and_ones_become_signs(border: int) -> None:
+    made, hub = _binary(operator="dorefa-paper", border=border)
+    assert _operators(hub) == ["BinaryConv", "BinaryConv", "BinaryGemm"]
+    for seed in range(3):
+        x = torch.from_numpy(np.random.default_rng(seed).normal(size=(1, 3, 8, 8)).astype("f4"))
+        with torch.no_grad():
+            expected = made(x).numpy()
+        for model in (hub, fold_links(hub)):
+            found = run(model, {"input": x.numpy()})[0]
+            assert np.allclose(found, expected, rtol=0, atol=2e-6)
+
+
+def test_one_half_is_zero_and_the_next_float_is_one() -> None:
+    nodes = [
+        helper.make_node("Greater", ["x", "half"], ["g"]),
+        helper.make_node("Cast", ["g"], ["b"], to=1),
+        helper.make_node("MatMul", ["b", "w"], ["y"]),
+    ]
+    weight = np.array([[1.0, -1], [1, 1], [-1, 1], [1, -1]], np.float32)
+    hub = make_hub(nodes, {"x": (1, 4)}, ["y"], {"half": np.float32(0.5), "w": weight})
+    graph = Graph.read(hub)
+    assert signs_from_levels(graph) and not signs_from_levels(graph)
+    above = np.nextafter(np.float32(0.5), np.float32(1))
+    x = np.array([[0.5, above, -0.0, 3]], np.float32)
+    infer(graph)
+    right = run(hub, {"x": x})[0]
+    assert right.tolist() == [[2, 0]] and np.array_equal(run(graph.write(), {"x": x})[0], right)
 
 
 @pytest.mark.parametrize("name", ["xnor-paper", "xnorpp-paper"])
