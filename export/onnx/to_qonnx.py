@@ -17,6 +17,7 @@ import numpy as np
 from ...runtime.errors import UnsupportedOperatorError
 from .functions import unpack_codes, unpack_signs
 from .graph import Array, Graph, Node, make_node
+from .infer import infer
 from .judge import OWN_DOMAIN
 from .metadata import read_metadata, write_metadata
 
@@ -31,6 +32,7 @@ def to_qonnx(hub: Any) -> Any:
         UnsupportedOperatorError: the hub holds nothing that has a quantizer, or a Q/DQ that is no pair.
     """
     graph = Graph.read(hub)
+    infer(graph)
     writer = _Writer(graph)
     for node in graph.sorted_nodes():
         writer.take(node)

@@ -8,9 +8,11 @@ from typing import Any
 
 import onnx
 import pytest
+from edgepress.devices.layers import layer_table
 from edgepress.tools.cache import Cache
 from edgepress.tools.pipeline import RunResult, run_recipe
 from edgepress.tools.recipe import load_recipe
+from edgepress.tools.report.build import build_report
 from support.recipes import write
 
 RECIPE = """\
@@ -21,7 +23,7 @@ passes:
   - train: {epochs: 2, batch_size: 32}
   - binarize: {epochs: 3, batch_size: 32, last: true, first_stage: 0.3}
   - quantize: {observer: minmax, calibration_samples: 16}
-export: {formats: [onnx, tflite], precisions: [float32, weight-only, int8]}
+export: {formats: [onnx, qonnx, tflite], precisions: [float32, weight-only, int8], binary: [int8, lce]}
 verify: {samples: 8}
 evaluate: {samples: 20}
 profile: null
@@ -46,9 +48,8 @@ def test_the_files_are_proven_against_the_binary_torch_model(
     run, result = finished
     assert result.exit_code == 0
     names = {p.name for p in (run / "artifacts").iterdir()}
-    assert names == {
-        f"bits.{p}.{f}" for p in ("float32", "weight-only", "int8") for f in ("onnx", "tflite")
-    }
+    kinds = ("onnx", "qonnx.onnx", "tflite", "lce.tflite")
+    assert names == {f"bits.{p}.{k}" for p in ("float32", "weight-only", "int8") for k in kinds}
     report = json.loads((run / "steps/06-verify/parity.json").read_text())
     rows = [r for r in report["outputs"] if r["against"] == "torch"]
     assert (
@@ -56,6 +57,29 @@ def test_the_files_are_proven_against_the_binary_torch_model(
         and rows
         and all(r["outcome"] == "pass" for r in rows if r["outcome"] != "reported")
     )
+
+
+def test_every_kind_of_file_is_proven_and_scored(finished: tuple[Path, RunResult]) -> None:
+    report = json.loads((finished[0] / "steps/06-verify/parity.json").read_text())
+    proven = {(r["candidate"], r["engine"]) for r in report["outputs"] if r["outcome"] == "pass"}
+    assert ("bits.float32.lce.tflite", "lce-reference") in proven
+    assert ("bits.float32.qonnx.onnx", "onnxruntime") in proven
+    rows = json.loads((finished[0] / "steps/07-evaluate/scores.json").read_text())
+    scores = {r["artifact"]: r["score"]["value"] for r in rows}
+    assert scores["bits.float32.lce.tflite"] == scores["bits.float32.onnx"]
+    assert not any("qonnx" in name for name in scores)  # it holds the same network
+
+
+def test_one_bit_weights_take_one_bit_in_lce_files(finished: tuple[Path, RunResult]) -> None:
+    artifacts = finished[0] / "artifacts"
+    table = layer_table(artifacts / "bits.float32.lce.tflite")
+    assert table.binary_macs == layer_table(artifacts / "bits.float32.onnx").binary_macs > 0
+    plain = layer_table(artifacts / "bits.float32.tflite")
+    assert table.weight_bytes < plain.weight_bytes and plain.binary_macs == 0
+    report = build_report(finished[0])
+    kinds = {a["name"]: (a["precision"], a["format"]) for a in report["artifacts"]}
+    assert kinds["bits.int8.lce.tflite"] == ("int8", "lce")
+    assert kinds["bits.weight-only.qonnx.onnx"] == ("weight-only", "qonnx")
 
 
 def test_the_onnx_file_holds_packed_functions(finished: tuple[Path, RunResult]) -> None:
