@@ -51,6 +51,12 @@ class ExportOptions:
         "whose layout C's weights are packed in: generic, x86-64, a core (cortex-m4) or a device (pi5)",
         kind="c_device",
     )
+    c_vectors: int = option(
+        0,
+        "real inputs of the test split in C's NAME_vectors.h, with their outputs",
+        ge=0,
+        le=10_000,
+    )
     binary: tuple[str, ...] = option(
         ("int8",),
         "one-bit layers in TFLite files: int8 signs for every engine, or operators of Larq Compute Engine",

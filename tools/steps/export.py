@@ -147,21 +147,10 @@ def write_artifact(
         data, remarks = file_bytes(model, precision, fmt, place.recipe, metadata)
         write_bytes(place.shared(f"artifacts/{name}"), data)
         return remarks
-    from ...export.c import to_c
-    from ...export.onnx.binary_expand import expand
     from ...runtime.c_folder import MANIFEST, parse
+    from .c_folder import c_files
 
-    export = place.recipe.export
-    files = to_c(
-        expand(model),
-        place.recipe.name,
-        precision=precision,
-        io=export.io,
-        io_layout=export.io_layout,
-        device=export.c_device,
-        fc_granularity=fc_granularity(place.recipe),
-        metadata=metadata,
-    )
+    files = c_files(place.inputs, model, precision, fc_granularity(place.recipe), metadata)
     for file, data in files.items():
         write_bytes(place.shared(f"artifacts/{name}/{file}"), data)
     made = parse(files[MANIFEST])

@@ -85,6 +85,13 @@ def _c_device(_: click.Context, __: click.Parameter, value: str) -> str:
     callback=_c_device,
     help="What C folders are packed for: generic, x86-64, a core (cortex-m4), or a device's name (pi5).",
 )
+@click.option(
+    "--c-vectors",
+    type=click.IntRange(0, 10_000),
+    default=0,
+    show_default=True,
+    help="Test inputs to write beside C, with the outputs that must come (NAME_vectors.h).",
+)
 @shapes_option
 @ptq_options
 @data_options
@@ -148,12 +155,17 @@ def _source(model: str, options: dict[str, Any]) -> tuple[ModelSource, bool]:
         if not has_inputs:
             raise click.UsageError("int8 needs real inputs: give --task NAME or --calibration FILE")
         passes = [PassStep("quantize", QuantizeOptions(**_ptq(options)))]
+    if options["c_vectors"] and not has_inputs:
+        raise click.UsageError(
+            "--c-vectors needs real inputs: give --task NAME or --calibration FILE"
+        )
     export = ExportOptions(
         formats=options["formats"],
         precisions=precisions,
         io=options["io"],
         io_layout=options["io_layout"],
         c_device=options["c_device"],
+        c_vectors=options["c_vectors"],
         binary=options["binary"],
     )
     return source.changed(
