@@ -119,6 +119,7 @@ def _result(builder: Builder, operator: LiteOperator, arguments: Fields, product
     if dtype == "int32":
         popcounts = _constant(builder, operator, 4, "int32").astype(np.int64)
         sums = np.clip(products - 2 * popcounts, -FAR, FAR).astype(np.int32)
+        sums = np.concatenate([sums, np.zeros(-len(sums) % WORD_BITS, np.int32)])
         name = builder.tensor(operator.inputs[4]).name
         arguments["threshold"] = builder.constant(f"{name}/sums", sums)
         return "bits"

@@ -20,7 +20,7 @@ typedef struct {
     int32_t outputs;         /* of all groups */
     int32_t outside;         /* 1 or 0 */
     const int32_t *filters;  /* as ep_bdots.h says, group by group */
-    const int32_t *threshold;
+    const int32_t *threshold; /* filled up to a multiple of EP_BITS_GROUP */
     const float *multiplier, *bias;
     int32_t low, high;       /* of sums, for float and int8 */
     float scale;             /* of int8 */

@@ -34,6 +34,18 @@
 
 #define EP_BITS_GROUP 32
 
+/* Where the kernel counts down, ep_bdots gives the negative of counts. */
+#if EP_LAYOUT == EP_LAYOUT_SMLAD && defined(EP_TARGET_SMLAD) && !defined(EP_TARGET_MVE) && defined(__GNUC__) && \
+    defined(__OPTIMIZE__)
+#define EP_BITS_DOWN 1
+#define EP_BITS_SIGN (-1)
+#else
+#define EP_BITS_SIGN 1
+#endif
+
+/* Sum of signs from a count of those that differ. */
+static inline int32_t ep_bits_sum(int32_t products, int32_t differing) { return products - EP_BITS_SIGN * 2 * differing; }
+
 /* Where the words of a window lie, in the image and in a filter: `lines` x `taps` runs of `run` words. */
 typedef struct {
     int32_t lines, taps, run;
@@ -55,7 +67,7 @@ static inline const uint32_t *ep_bits_filter(const ep_bits_shape *s, const uint3
 #endif
 }
 
-/* differing[p][i] for `pixels` windows that begin at x[p] and outputs first + i, up to EP_BITS_GROUP; what other
+/* EP_BITS_SIGN times differing[p][i] for `pixels` windows that begin at x[p] and outputs first + i, up to EP_BITS_GROUP; what other
  * places hold afterwards is of no use. pixels <= EP_BITS_PIXELS, first is a multiple of EP_BITS_GROUP. */
 void ep_bdots(const ep_bits_shape *shape, const uint32_t *filters, int32_t first, int32_t outputs,
               const uint32_t *const *x, int32_t pixels, int32_t (*differing)[EP_BITS_GROUP]);

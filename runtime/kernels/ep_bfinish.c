@@ -1,6 +1,6 @@
 #include "ep_bfinish.h"
 
-#include "ep_quantize.h"
+#include "ep_round_s8.h"
 
 #if defined(EP_TARGET_AVX2)
 #include <immintrin.h>
@@ -10,24 +10,15 @@
 #include <arm_mve.h>
 #endif
 
-/* Bit n of `count`: products - 2 differing[n] < threshold[n]. None of these differences leaves 32 bits. */
-static uint32_t some_bits(int32_t products, const int32_t *differing, const int32_t *threshold, int32_t count)
-{
-    uint32_t word = 0;
-    for (int32_t n = 0; n < count; n++) {
-        const uint32_t sign = (uint32_t)(products - 2 * differing[n] - threshold[n]);
-        word = word >> 1 | (sign & UINT32_C(0x80000000));
-    }
-    return word >> (EP_BITS_GROUP - count);
-}
+/* Bit n: products - 2 differing[n] < threshold[n]; vectors make all bits, those beyond `count` are of no use. */
 
 #if defined(EP_TARGET_AVX2)
 
-static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold)
+static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold, int32_t count)
 {
     const __m256i base = _mm256_set1_epi32(products);
     uint32_t word = 0;
-    for (int32_t n = 0; n < EP_BITS_GROUP; n += 8) {
+    for (int32_t n = 0; n < count; n += 8) {
         const __m256i d = _mm256_loadu_si256((const __m256i *)(const void *)(differing + n));
         const __m256i t = _mm256_loadu_si256((const __m256i *)(const void *)(threshold + n));
         const __m256i sign = _mm256_sub_epi32(_mm256_sub_epi32(base, _mm256_add_epi32(d, d)), t);
@@ -52,14 +43,15 @@ static inline uint8x16_t sixteen(int32x4_t base, const int32_t *d, const int32_t
     return vuzp1q_u8(vreinterpretq_u8_u16(low), vreinterpretq_u8_u16(high));
 }
 
-static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold)
+static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold, int32_t count)
 {
     static const uint8_t places[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
     const int32x4_t base = vdupq_n_s32(products);
     const uint8x16_t place = vld1q_u8(places);
     const uint8x16_t low = vandq_u8(sixteen(base, differing, threshold), place);
-    const uint8x16_t high = vandq_u8(sixteen(base, differing + 16, threshold + 16), place);
-    uint8x16_t sum = vpaddq_u8(low, high);
+    uint8x16_t sum, high = vdupq_n_u8(0);
+    if (count > 16) high = vandq_u8(sixteen(base, differing + 16, threshold + 16), place);
+    sum = vpaddq_u8(low, high);
     sum = vpaddq_u8(sum, sum);
     sum = vpaddq_u8(sum, sum);
     return vgetq_lane_u32(vreinterpretq_u32_u8(sum), 0);
@@ -67,13 +59,13 @@ static uint32_t all_bits(int32_t products, const int32_t *differing, const int32
 
 #elif defined(EP_TARGET_MVE)
 
-static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold)
+static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold, int32_t count)
 {
     const int32x4_t base = vdupq_n_s32(products);
     const uint32x4_t first = vidupq_n_u32(0, 1);
     uint32x4_t places = vshlq_u32(vdupq_n_u32(1), vreinterpretq_s32_u32(first));
     uint32_t word = 0;
-    for (int32_t n = 0; n < EP_BITS_GROUP; n += 4) {
+    for (int32_t n = 0; n < count; n += 4) {
         const int32x4_t d = vld1q_s32(differing + n), t = vld1q_s32(threshold + n);
         const mve_pred16_t less = vcmpgtq_s32(vaddq_s32(vshlq_n_s32(d, 1), t), base);
         word = vaddvaq_p_u32(word, places, less);
@@ -84,9 +76,14 @@ static uint32_t all_bits(int32_t products, const int32_t *differing, const int32
 
 #else
 
-static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold)
+static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold, int32_t count)
 {
-    return some_bits(products, differing, threshold, EP_BITS_GROUP);
+    uint32_t word = 0;
+    for (int32_t n = 0; n < count; n++) {
+        const uint32_t sign = (uint32_t)(ep_bits_sum(products, differing[n]) - threshold[n]);
+        word = word >> 1 | (sign & UINT32_C(0x80000000));
+    }
+    return word >> (EP_BITS_GROUP - count);
 }
 
 #endif
@@ -94,10 +91,8 @@ static uint32_t all_bits(int32_t products, const int32_t *differing, const int32
 void ep_bfinish_bits(const ep_bconv2d_args *args, int32_t products, const int32_t *differing, int32_t first,
                      int32_t count, void *y)
 {
-    const int32_t *threshold = args->threshold + first;
-    const uint32_t word = count == EP_BITS_GROUP ? all_bits(products, differing, threshold)
-                                                 : some_bits(products, differing, threshold, count);
-    ((int32_t *)y)[first / EP_BITS_GROUP] = (int32_t)word;
+    const uint32_t word = all_bits(products, differing, args->threshold + first, count);
+    ((int32_t *)y)[first / EP_BITS_GROUP] = (int32_t)(word & UINT32_MAX >> (EP_BITS_GROUP - count));
 }
 
 static inline int32_t clamped(const ep_bconv2d_args *args, int32_t sum)
@@ -111,11 +106,11 @@ static inline void real_values(const ep_bconv2d_args *args, int32_t products, co
 {
     const float *multiplier = args->multiplier + first, *bias = args->bias + first;
     if (args->low <= -products && args->high >= products) {
-        for (int32_t n = 0; n < count; n++) y[n] = (float)(products - 2 * differing[n]) * multiplier[n] + bias[n];
+        for (int32_t n = 0; n < count; n++) y[n] = (float)(ep_bits_sum(products, differing[n])) * multiplier[n] + bias[n];
         return;
     }
     for (int32_t n = 0; n < count; n++)
-        y[n] = (float)clamped(args, products - 2 * differing[n]) * multiplier[n] + bias[n];
+        y[n] = (float)clamped(args, ep_bits_sum(products, differing[n])) * multiplier[n] + bias[n];
 }
 
 void ep_bfinish_f32(const ep_bconv2d_args *args, int32_t products, const int32_t *differing, int32_t first,
@@ -138,12 +133,11 @@ static inline int8_t rounded(float steps, int32_t zero)
 void ep_bfinish_s8(const ep_bconv2d_args *args, int32_t products, const int32_t *differing, int32_t first,
                    int32_t count, void *y)
 {
-    const ep_quantize_args quantize = {count, args->zero, args->scale};
     int8_t *to = (int8_t *)y + first;
     float values[EP_BITS_GROUP];
     real_values(args, products, differing, first, count, values);
     if (args->to_even)
-        ep_quantize_s8(&quantize, values, to);
+        ep_round_s8(values, args->scale, args->zero, count, to);
     else
         for (int32_t n = 0; n < count; n++) to[n] = rounded(values[n] / args->scale, args->zero);
 }
