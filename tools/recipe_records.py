@@ -51,6 +51,9 @@ class ExportOptions:
         "whose layout C's weights are packed in: generic, x86-64, a core (cortex-m4) or a device (pi5)",
         kind="c_device",
     )
+    c_packaging: str = option(
+        "plain", "what builds C beside CMake and make", choices=("plain", "arduino", "zephyr")
+    )
     c_vectors: int = option(
         0,
         "real inputs of the test split in C's NAME_vectors.h, with their outputs",

@@ -36,6 +36,18 @@ def test_vectors_are_what_the_folder_computes(precision: str, atol: float, tmp_p
         np.testing.assert_allclose(found.astype(np.float64), wanted, rtol=0, atol=atol)
 
 
+@pytest.mark.parametrize(
+    ("kind", "file"), [("arduino", "library.properties"), ("zephyr", "zephyr/module.yml")]
+)
+def test_packagings_open_and_compute(kind: str, file: str, tmp_path: Path) -> None:
+    assert call("export", *TOY, "--c-packaging", kind, "--out", str(tmp_path)).code == 0
+    folder = tmp_path / "toy_cnn.float32.c"
+    assert (folder / file).is_file()
+    session = open_session(folder)
+    (spec,) = session.artifact.inputs
+    assert np.isfinite(session.run([np.ones(spec.shape, spec.dtype)])[0]).all()
+
+
 def test_there_are_none_unless_asked_for(tmp_path: Path) -> None:
     assert call("export", *TOY, "--out", str(tmp_path)).code == 0
     assert not list(tmp_path.glob("*/*_vectors.h"))

@@ -46,6 +46,7 @@ def c_files(
         "io": export.io,
         "io_layout": export.io_layout,
         "device": export.c_device,
+        "packaging": export.c_packaging,
         "fc_granularity": granularity,
         "metadata": metadata,
     }

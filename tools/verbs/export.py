@@ -86,6 +86,13 @@ def _c_device(_: click.Context, __: click.Parameter, value: str) -> str:
     help="What C folders are packed for: generic, x86-64, a core (cortex-m4), or a device's name (pi5).",
 )
 @click.option(
+    "--c-packaging",
+    type=click.Choice(["plain", "arduino", "zephyr"]),
+    default="plain",
+    show_default=True,
+    help="What builds C folders, beside CMake and make.",
+)
+@click.option(
     "--c-vectors",
     type=click.IntRange(0, 10_000),
     default=0,
@@ -165,6 +172,7 @@ def _source(model: str, options: dict[str, Any]) -> tuple[ModelSource, bool]:
         io=options["io"],
         io_layout=options["io_layout"],
         c_device=options["c_device"],
+        c_packaging=options["c_packaging"],
         c_vectors=options["c_vectors"],
         binary=options["binary"],
     )
