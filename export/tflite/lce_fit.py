@@ -10,7 +10,7 @@ from ..onnx.graph import Graph, Node
 from ..onnx.infer import infer
 from ..onnx.judge import OWN_DOMAIN
 from .lce_bits import WORD_BITS
-from .lce_graph import BINARY, pads_of, pair
+from .lce_reading import BINARY, pads_of, pair
 from .lce_window import zero_borders
 from .window import Window
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from ...compress.binarization.thresholds import Staircase, channel_blocks, join, probe
 from ..onnx.functions import unpack_signs
-from ..onnx.judge import OWN_DOMAIN
 from .absorb import without_dead_nodes
 from .lce_bits import words
-from .neutral import BORDER, Array, Graph, Node, Value
+from .lce_reading import Reading, Readings, is_binary, pair, plain_pool, reads_rows
+from .neutral import Array, Graph, Node, Value
 
 LCE = "lce"
 """Domain of the nodes made here."""
@@ -38,19 +38,6 @@ class Bits:
     turn: Array
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What a packed layer reads: the real value behind pads and reshapes, pads (top, left, bottom, right), their sign.
-
-    `flattened`: a dense layer reads the whole image.
-    """
-
-    source: str
-    pads: Pads
-    fill: int
-    flattened: bool
-
-
 def rewrite(graph: Graph) -> Graph:
     """`graph`, changed in place: no node of the packed functions is left."""
     return _Rewriter(graph).run()
@@ -59,79 +46,33 @@ def rewrite(graph: Graph) -> Graph:
 class _Rewriter:
     def __init__(self, graph: Graph):
         self.graph, self.values = graph, graph.values
-        self.readers = graph.consumers()
-        self.makers = {name: node for node in graph.nodes for name in node.outputs}
+        self.asked = Readings(graph)
+        self.readers, self.makers = self.asked.readers, self.asked.makers
         self.nodes: list[Node] = []
-        self.bits: dict[str, Bits] = {}  # real value -> the bits that hold its signs
+        self.bits: dict[tuple[str, bool], Bits] = {}  # (real value, channels lie last) -> its signs
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
-            if _is_binary(node):
+            if is_binary(node):
                 self._layer(node)
             else:
                 self.nodes.append(node)
         self.graph.nodes = self.nodes
         return without_dead_nodes(self.graph)
 
-    # --- what a layer reads ----------------------------------------------------------------------
-
-    def _reading(self, node: Node) -> Reading:
-        """Strip a dequantization, a reshape and a pad in front of the sign: bits can do the same."""
-        source, pads, fill, flattened = node.inputs[0], (0, 0, 0, 0), 0, False
-        if node.operator == "BinaryConv":
-            pads = pads_of(list(node.attributes["pads"]))
-        maker = self.makers.get(source)
-        if node.operator == "BinaryGemm" and maker is not None and self._flattens(maker):
-            source, flattened = maker.inputs[0], True
-            maker = self.makers.get(source)
-        elif maker is not None and maker.operator == "Pad" and not any(pads):
-            found = self._sign_pads(maker)
-            if found is not None:
-                source, (pads, fill) = maker.inputs[0], found
-        return Reading(self._integers(source), pads, fill, flattened)
-
-    def _flattens(self, node: Node) -> bool:
-        """A reshape of images [N, C, ...] to rows [N, everything]."""
-        if node.domain or node.operator not in ("Flatten", "Reshape"):
-            return False
-        before, after = (self.values[n].shape for n in (node.inputs[0], node.outputs[0]))
-        return len(before) in (3, 4) and len(after) == 2 and before[0] == after[0]
-
-    def _sign_pads(self, node: Node) -> tuple[Pads, int] | None:
-        """Spatial pads and the sign of what they hold; None for other pads."""
-        amounts = self.values.get(node.inputs[1])
-        rank = len(self.values[node.inputs[0]].shape)
-        plain = node.domain == "" and node.attributes.get("mode", "constant") == "constant"
-        if not plain or len(node.inputs) > 3 or amounts is None or amounts.data is None:
-            return None
-        if rank not in (3, 4):
-            return None
-        numbers = [int(n) for n in amounts.data.reshape(-1)]
-        if any(numbers[i] for i in (0, 1, rank, rank + 1)) or min(numbers) < 0:
-            return None
-        filler = self.values.get(node.inputs[2]) if len(node.inputs) > 2 else None
-        number = 0.0 if filler is None else float(filler.real().reshape(-1)[0])
-        return pads_of([*numbers[2:rank], *numbers[rank + 2 :]]), -1 if number < 0 else 1
-
-    def _integers(self, name: str) -> str:
-        """The int8 value behind a dequantization: its sign is that of q - zero point."""
-        maker = self.makers.get(name)
-        if maker is not None and maker.domain == BORDER and maker.operator == "Dequantize":
-            return maker.inputs[0]
-        return name
-
     # --- bits -------------------------------------------------------------------------------------
 
     def _bits_of(self, name: str, rows: bool) -> Bits:
         """Bits of a real value, made on first use."""
-        if name not in self.bits:
+        key = (name, rows)
+        if key not in self.bits:
             maker = self.makers.get(name)
             pools = maker is not None and maker.operator == "MaxPool" and not maker.domain
-            if maker is not None and pools and not rows and self.only_signs(name):
-                self.bits[name] = self._pooled(maker)
+            if maker is not None and pools and not rows and self.asked.only_signs(name):
+                self.bits[key] = self._pooled(maker)
             else:
-                self.bits[name] = self._quantized(name, rows)
-        return self.bits[name]
+                self.bits[key] = self._quantized(name, rows)
+        return self.bits[key]
 
     def _quantized(self, name: str, rows: bool) -> Bits:
         shape = self.values[name].shape
@@ -142,34 +83,17 @@ class _Rewriter:
         return Bits(value, np.ones(channels, np.int8))
 
     def _pooled(self, pool: Node) -> Bits:
-        source = self._bits_of(self._integers(pool.inputs[0]), rows=False)
+        source = self._bits_of(self.asked.integers(pool.inputs[0]), rows=False)
         shape = self.values[pool.outputs[0]].shape
         value = self._value(pool.outputs[0], (shape[0], *(1, *shape[2:])[-2:]), shape[1])
         self._add(pool.name, "BMaxPool2d", (source.name,), value, dict(pool.attributes))
         return Bits(value, source.turn)
 
-    def only_signs(self, name: str) -> bool:
-        """True if packed layers alone read value `name`, directly or behind pads, pools and reshapes they strip."""
-        readers = self.readers.get(name, [])
-        if not readers or name in self.graph.outputs:
-            return False
-        return all(_is_binary(node) or self._hands_on(node, name) for node in readers)
-
-    def _hands_on(self, node: Node, name: str) -> bool:
-        if node.inputs[0] != name or not self.only_signs(node.outputs[0]):
-            return False
-        if node.operator == "MaxPool" and node.domain == "":
-            return _plain_pool(node)
-        layers = [n for n in self.readers[node.outputs[0]] if _is_binary(n)]
-        if len(layers) != len(self.readers[node.outputs[0]]):
-            return False
-        return all(self._reading(layer).source == name for layer in layers)
-
     # --- layers -----------------------------------------------------------------------------------
 
     def _layer(self, node: Node) -> None:
-        reading = self._reading(node)
-        rows = node.operator == "BinaryGemm" and not reading.flattened
+        reading = self.asked.reading(node)
+        rows = reads_rows(node, reading)
         bits = self._bits_of(reading.source, rows)
         signs = self._signs(node, reading)
         per_group = signs.shape[1]
@@ -219,7 +143,7 @@ class _Rewriter:
         steps: list[Node] = []
         name, channels = node.outputs[0], int(self._data(node.inputs[2])[0])
         factors = np.ones(channels, np.int8)
-        while not self.only_signs(name):
+        while not self.asked.only_signs(name):
             readers = self.readers.get(name, [])
             if len(readers) != 1 or name in self.graph.outputs or readers[0].domain:
                 return None
@@ -229,10 +153,14 @@ class _Rewriter:
                 if found is None:
                     return None
                 factors = factors * found
-            elif step.operator != "MaxPool" or not _plain_pool(step) or (factors < 0).any():
+            elif step.operator != "MaxPool" or not plain_pool(step) or (factors < 0).any():
                 return None
             steps.append(step)
             name = step.outputs[0]
+        rows = node.operator == "BinaryGemm"
+        layers = self.asked.layers_behind(name)
+        if any(reads_rows(layer, self.asked.reading(layer)) != rows for layer in layers):
+            return None  # packed along another axis than it is read
         return steps, factors
 
     def _turns(self, node: Node, name: str, channels: int) -> Array | None:
@@ -265,14 +193,14 @@ class _Rewriter:
         value = self._value(node.outputs[0], image, len(signs))
         self._add(node.name, "Bconv2d", (bits.name,), value, attributes)
         made = Bits(value, turn)
-        self.bits[node.outputs[0]] = made
+        self.bits[node.outputs[0], rows] = made
         for step in steps:
             if step.operator == "MaxPool":
                 made = self._pooled_from(made, step)
-            self.bits[step.outputs[0]] = made
+            self.bits[step.outputs[0], rows] = made
 
     def _pooled_from(self, source: Bits, pool: Node) -> Bits:
-        self.bits[pool.inputs[0]] = source
+        self.bits[pool.inputs[0], False] = source
         return self._pooled(pool)
 
     # --- making -----------------------------------------------------------------------------------
@@ -320,27 +248,3 @@ def thresholds(signs: Array, scale: Array, bias: Array, factors: Array) -> tuple
     made = np.floor_divide(taps - at, 2)
     made = np.where(at > taps, limits.min, np.where(at <= -taps, limits.max, made))
     return signs * stairs.direction[:, None, None, None], made.astype(np.int32)
-
-
-def _is_binary(node: Node) -> bool:
-    return node.domain == OWN_DOMAIN and node.operator in BINARY
-
-
-def _plain_pool(node: Node) -> bool:
-    """A pool without dilation, indices or a fused activation."""
-    dilated = any(d != 1 for d in node.attributes.get("dilations") or [1])
-    indices = len([name for name in node.outputs if name]) > 1
-    return not dilated and not indices and node.activation == "NONE"
-
-
-def pads_of(numbers: list[int]) -> Pads:
-    """ONNX's pads of one or two axes as (top, left, bottom, right)."""
-    half = len(numbers) // 2
-    before, after = ([0] * (2 - half) + numbers[i : i + half] for i in (0, half))
-    return before[0], before[1], after[0], after[1]
-
-
-def pair(numbers: Any, filler: int) -> tuple[int, int]:
-    """(H, W) of an attribute over one or two axes; `filler` where there is one."""
-    values = [int(n) for n in numbers]
-    return (filler, values[0]) if len(values) == 1 else (values[0], values[1])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from edgepress.export.onnx.binary_links import fold_links
 from edgepress.export.onnx.check import run
+from edgepress.export.onnx.graph import make_node
 from edgepress.export.tflite.lower import Lowered, lower
 from edgepress.runtime.session import run_real
 from hypothesis import given, settings
@@ -232,6 +233,21 @@ def test_signs_that_rise_and_fall_keep_their_arithmetic(tmp_path: Path) -> None:
     assert np.array_equal(*both(hub, tmp_path))
 
 
+@pytest.mark.parametrize("both_ways", [True, False])
+def test_bits_are_packed_along_the_axis_that_is_read(both_ways: bool, tmp_path: Path) -> None:
+    """A dense layer along the length of a series, behind a convolution whose channels lie on the other axis."""
+    maker = HubMaker((1, 32, 12)).conv((33, 32, 3), pads=[1, 1])
+    middle = maker.value
+    maker.dense(8, 12)
+    if both_ways:
+        dense, maker.value = maker.value, middle
+        maker.conv((33, 33, 5))
+        name = maker.graph.fresh("sum")
+        maker.graph.add(make_node("Add", [maker.value, dense], [name]))
+        maker.value = name
+    assert np.array_equal(*both(maker.hub(), tmp_path))
+
+
 def test_folding_again_changes_nothing() -> None:
     folded = fold_links(_chain(2, 1.0, 1, True))
     assert fold_links(folded) is folded
@@ -242,8 +258,6 @@ def test_shortcuts_keep_real_values(tmp_path: Path) -> None:
     left = maker.value
     maker.node("Relu").conv((32, 32, 3, 3), pads=[1] * 4)
     name = maker.graph.fresh("sum")
-    from edgepress.export.onnx.graph import make_node
-
     maker.graph.add(make_node("Add", [maker.value, left], [name]))
     maker.value = name
     hub = maker.conv((4, 32, 1, 1)).hub()
