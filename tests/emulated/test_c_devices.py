@@ -13,7 +13,9 @@ from edgepress.devices.emulate_mcu import find_tools
 from edgepress.devices.firmware_vectors import Vectors
 from edgepress.devices.measurement import Evidence
 from edgepress.devices.profile import load_profile
+from edgepress.export.onnx.intake import from_onnx
 from edgepress.runtime.errors import MissingToolError, ParityError
+from edgepress.runtime.session import open_session
 from edgepress.tools.bench.native_instructions import proven_vectors
 from edgepress.tools.bench.native_parity import CORES as NATIVE_CORES
 from edgepress.tools.bench.native_parity import cases, find_all_tools, run_case
@@ -21,6 +23,7 @@ from support import c_models, ptq
 from support.commands import call
 from support.data import need_data
 from support.mcu import CORES as MCUS
+from support.streams import PAIRS, step_model, stream
 
 pytestmark = pytest.mark.emulated
 
@@ -77,6 +80,20 @@ def test_figures_of_a_microcontroller(tmp_path: Path) -> None:
     assert values["ram_bytes"] >= values["arena_bytes"] > 0
     assert values["flash_bytes"] > 1000
     assert 0 < values["stack_bytes"] <= values["stack_bound_bytes"] < 4096
+
+
+@pytest.mark.parametrize("device", ["stm32l4r5", "pi5"])
+def test_every_vector_begins_a_stream(device: str, tmp_path: Path) -> None:
+    """A streaming model: its context is reset before each vector, as `Session.run` does here."""
+    folder = c_models.write(from_onnx(step_model(PAIRS)), tmp_path)
+    session = open_session(folder)
+    rows = [[x.reshape(session.artifact.inputs[0].shape)] for x in stream(3)]
+    expected = [session.run(row) for row in rows]
+    result = run_on(folder, device, Vectors(rows, expected))
+    state = result.folder.state_bytes
+    assert state > 0
+    if result.firmware is not None:
+        assert result.firmware.ram_bytes >= state + result.folder.arena_bytes
 
 
 @pytest.mark.parametrize("device", ["stm32l4r5", "pi5"])
