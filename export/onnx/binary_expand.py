@@ -59,9 +59,12 @@ def _expand(graph: Graph, node: Node) -> None:
         attributes = {key: node.get(key) for key in keys}
         attributes["kernel_shape"] = list(shape[2:])
         product = make_node("Conv", [x, weight], [value], value, node.scope, **attributes)
-    else:
+    elif graph.rank(node.input(0)) == 2:
         weight = _dequantized(graph, node, integers)
         product = make_node("Gemm", [x, weight], [value], value, node.scope, transB=1)
+    else:
+        weight = _dequantized(graph, node, integers.T, axis=1)
+        product = make_node("MatMul", [x, weight], [value], value, node.scope)
     graph.add(product)
     if ending:
         scaled = graph.fresh(f"{node.name}_scaled")
@@ -84,13 +87,13 @@ def _sign(graph: Graph, node: Node) -> str:
     return value
 
 
-def _dequantized(graph: Graph, node: Node, integers: Any) -> str:
-    """The weight as int8 with a scale of 1 per output channel."""
-    count = len(integers)
+def _dequantized(graph: Graph, node: Node, integers: Any, axis: int = 0) -> str:
+    """The weight as int8 with a scale of 1 per output channel, which lies on `axis`."""
+    count = integers.shape[axis]
     base = f"{node.name}_weight"
     stored = graph.constant(f"{base}_int8", integers.astype(np.int8))
     scale = graph.constant(f"{base}_scale", np.ones(count, np.float32))
     zero = graph.constant(f"{base}_zero", np.zeros(count, np.int8))
     value = graph.fresh(base)
-    graph.add(make_node("DequantizeLinear", [stored, scale, zero], [value], value, axis=0))
+    graph.add(make_node("DequantizeLinear", [stored, scale, zero], [value], value, axis=axis))
     return value

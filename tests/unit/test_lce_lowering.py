@@ -10,8 +10,10 @@ import pytest
 from edgepress.export.onnx.binary_links import fold_links
 from edgepress.export.onnx.check import run
 from edgepress.export.onnx.graph import make_node
+from edgepress.export.tflite import to_tflite
 from edgepress.export.tflite.lower import Lowered, lower
-from edgepress.runtime.session import run_real
+from edgepress.runtime.artifact import FileMetadata
+from edgepress.runtime.session import open_session, run_real
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.binary_hubs import HubMaker, both, inputs_of, lce_session
@@ -264,3 +266,14 @@ def test_shortcuts_keep_real_values(tmp_path: Path) -> None:
     assert fold_links(hub) is hub
     assert all(o.inputs[4] < 0 for o in _convolutions(lower(hub, binary="lce")))
     assert np.array_equal(*both(hub, tmp_path))
+
+
+@pytest.mark.parametrize("shape", [(1, 50), (1, 3, 50)])
+def test_int8_signs_of_dense_layers_of_any_rank(shape: tuple[int, ...], tmp_path: Path) -> None:
+    """What files without custom operators hold instead: the same sums from built-in ones."""
+    hub = HubMaker(shape).dense(40, 50).dense(7, 40).hub()
+    path = tmp_path / "net.tflite"
+    path.write_bytes(to_tflite(hub, precision="float32", metadata=FileMetadata()))
+    x = inputs_of(hub)
+    for engine in ("tflite", "litert"):
+        assert np.array_equal(run_real(open_session(path, engine), [x])[0], run(hub, {"x": x})[0])
