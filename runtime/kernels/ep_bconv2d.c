@@ -36,12 +36,14 @@ static void of_group(const tile *t, int32_t group)
     const uint32_t *filters = (const uint32_t *)args->filters + group * group_words(args);
     const uint32_t *x[EP_BITS_PIXELS];
     int32_t differing[EP_BITS_PIXELS][EP_BITS_GROUP];
+    ep_bcounts c = {args, t->products, t->count, 0, 0, t->y};
     for (int32_t p = 0; p < t->count; p++) x[p] = t->x[p] + group * (args->window.channels / args->groups);
     for (int32_t first = 0; first < outputs; first += EP_BITS_GROUP) {
         const int32_t left = outputs - first, count = left < EP_BITS_GROUP ? left : EP_BITS_GROUP;
         ep_bdots(&t->shape, filters, first, count, x, t->count, differing);
-        for (int32_t p = 0; p < t->count; p++)
-            t->finish(args, t->products, differing[p], begin + first, count, t->y[p]);
+        c.first = begin + first;
+        c.count = count;
+        t->finish(&c, (const int32_t(*)[EP_BITS_GROUP])differing);
     }
 }
 

@@ -13,6 +13,8 @@
 #include "ep_bdots.h"
 #include "ep_window.h"
 
+#define EP_BITS_FAR (1 << 30) /* beyond every sum: no clamp */
+
 typedef struct {
     ep_window window;        /* channels: words of a pixel */
     int32_t groups;          /* whole words each; outputs of a group are a multiple of 32 if there are several */

@@ -2,7 +2,9 @@
 
 #include "ep_round_s8.h"
 
-#if defined(EP_TARGET_AVX2)
+#if defined(EP_TARGET_AVX512VNNI)
+#include "ep_bfinish_avx512.h"
+#elif defined(EP_TARGET_AVX2)
 #include <immintrin.h>
 #elif defined(EP_TARGET_NEON)
 #include <arm_neon.h>
@@ -12,7 +14,21 @@
 
 /* Bit n: products - 2 differing[n] < threshold[n]; vectors make all bits, those beyond `count` are of no use. */
 
-#if defined(EP_TARGET_AVX2)
+#if defined(EP_TARGET_AVX512VNNI)
+
+static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold, int32_t count)
+{
+    const __m512i base = _mm512_set1_epi32(products);
+    uint32_t word = 0;
+    for (int32_t n = 0; n < count; n += 16) {
+        const __m512i d = _mm512_loadu_si512(differing + n), t = _mm512_loadu_si512(threshold + n);
+        const __mmask16 less = _mm512_cmplt_epi32_mask(_mm512_sub_epi32(base, _mm512_add_epi32(d, d)), t);
+        word |= (uint32_t)less << n;
+    }
+    return word;
+}
+
+#elif defined(EP_TARGET_AVX2)
 
 static uint32_t all_bits(int32_t products, const int32_t *differing, const int32_t *threshold, int32_t count)
 {
@@ -88,35 +104,14 @@ static uint32_t all_bits(int32_t products, const int32_t *differing, const int32
 
 #endif
 
-void ep_bfinish_bits(const ep_bconv2d_args *args, int32_t products, const int32_t *differing, int32_t first,
-                     int32_t count, void *y)
+void ep_bfinish_bits(const ep_bcounts *c, const int32_t (*differing)[EP_BITS_GROUP])
 {
-    const uint32_t word = all_bits(products, differing, args->threshold + first, count);
-    ((int32_t *)y)[first / EP_BITS_GROUP] = (int32_t)(word & UINT32_MAX >> (EP_BITS_GROUP - count));
-}
-
-static inline int32_t clamped(const ep_bconv2d_args *args, int32_t sum)
-{
-    sum = sum < args->low ? args->low : sum;
-    return sum > args->high ? args->high : sum;
-}
-
-static inline void real_values(const ep_bconv2d_args *args, int32_t products, const int32_t *differing, int32_t first,
-                               int32_t count, float *EP_RESTRICT y)
-{
-    const float *multiplier = args->multiplier + first, *bias = args->bias + first;
-    if (args->low <= -products && args->high >= products) {
-        for (int32_t n = 0; n < count; n++) y[n] = (float)(ep_bits_sum(products, differing[n])) * multiplier[n] + bias[n];
-        return;
+    const int32_t *threshold = c->args->threshold + c->first;
+    const uint32_t mask = UINT32_MAX >> (EP_BITS_GROUP - c->count);
+    for (int32_t p = 0; p < c->pixels; p++) {
+        const uint32_t word = all_bits(c->products, differing[p], threshold, c->count);
+        ((int32_t *)(void *)c->y[p])[c->first / EP_BITS_GROUP] = (int32_t)(word & mask);
     }
-    for (int32_t n = 0; n < count; n++)
-        y[n] = (float)clamped(args, ep_bits_sum(products, differing[n])) * multiplier[n] + bias[n];
-}
-
-void ep_bfinish_f32(const ep_bconv2d_args *args, int32_t products, const int32_t *differing, int32_t first,
-                    int32_t count, void *y)
-{
-    real_values(args, products, differing, first, count, (float *)y + first);
 }
 
 /* Half away from zero, by adding half in float. */
@@ -130,14 +125,87 @@ static inline int8_t rounded(float steps, int32_t zero)
     return (int8_t)(value > 127 ? 127 : value);
 }
 
-void ep_bfinish_s8(const ep_bconv2d_args *args, int32_t products, const int32_t *differing, int32_t first,
-                   int32_t count, void *y)
+static void away_from_zero(const ep_bcounts *c, const float *values, int8_t *y)
 {
-    int8_t *to = (int8_t *)y + first;
-    float values[EP_BITS_GROUP];
-    real_values(args, products, differing, first, count, values);
-    if (args->to_even)
-        ep_round_s8(values, args->scale, args->zero, count, to);
-    else
-        for (int32_t n = 0; n < count; n++) to[n] = rounded(values[n] / args->scale, args->zero);
+    for (int32_t n = 0; n < c->count; n++) y[n] = rounded(values[n] / c->args->scale, c->args->zero);
 }
+
+#if defined(EP_TARGET_AVX512VNNI)
+
+void ep_bfinish_f32(const ep_bcounts *c, const int32_t (*differing)[EP_BITS_GROUP])
+{
+    for (int32_t n = 0; n < c->count; n += 16) {
+        const ep_bvalues_avx512 v = ep_load_bvalues_avx512(c->args, c->products, c->first + n, c->count - n);
+        for (int32_t p = 0; p < c->pixels; p++) {
+            float *to = (float *)(void *)c->y[p] + c->first + n;
+            _mm512_mask_storeu_ps(to, v.mask, ep_bvalue_avx512(&v, differing[p] + n));
+        }
+    }
+}
+
+void ep_bfinish_s8(const ep_bcounts *c, const int32_t (*differing)[EP_BITS_GROUP])
+{
+    const __m512 scale = _mm512_set1_ps(c->args->scale);
+    const __m512i zero = _mm512_set1_epi32(c->args->zero);
+    if (!c->args->to_even) {
+        for (int32_t n = 0; n < c->count; n += 16) {
+            const ep_bvalues_avx512 v = ep_load_bvalues_avx512(c->args, c->products, c->first + n, c->count - n);
+            for (int32_t p = 0; p < c->pixels; p++) {
+                float values[16];
+                ep_bcounts part = *c;
+                part.count = c->count - n < 16 ? c->count - n : 16;
+                _mm512_storeu_ps(values, ep_bvalue_avx512(&v, differing[p] + n));
+                away_from_zero(&part, values, (int8_t *)c->y[p] + c->first + n);
+            }
+        }
+        return;
+    }
+    for (int32_t n = 0; n < c->count; n += 16) {
+        const ep_bvalues_avx512 v = ep_load_bvalues_avx512(c->args, c->products, c->first + n, c->count - n);
+        for (int32_t p = 0; p < c->pixels; p++) {
+            const __m128i bytes = ep_bround_avx512(ep_bvalue_avx512(&v, differing[p] + n), scale, zero);
+            _mm_mask_storeu_epi8((int8_t *)c->y[p] + c->first + n, v.mask, bytes);
+        }
+    }
+}
+
+#else
+
+static inline int32_t clamped(const ep_bconv2d_args *args, int32_t sum)
+{
+    sum = sum < args->low ? args->low : sum;
+    return sum > args->high ? args->high : sum;
+}
+
+static inline void real_values(const ep_bcounts *c, const int32_t *differing, float *EP_RESTRICT y)
+{
+    const ep_bconv2d_args *args = c->args;
+    const float *multiplier = args->multiplier + c->first, *bias = args->bias + c->first;
+    const int32_t products = c->products, count = c->count;
+    if (args->low == -EP_BITS_FAR && args->high == EP_BITS_FAR) {
+        for (int32_t n = 0; n < count; n++) y[n] = (float)ep_bits_sum(products, differing[n]) * multiplier[n] + bias[n];
+        return;
+    }
+    for (int32_t n = 0; n < count; n++)
+        y[n] = (float)clamped(args, ep_bits_sum(products, differing[n])) * multiplier[n] + bias[n];
+}
+
+void ep_bfinish_f32(const ep_bcounts *c, const int32_t (*differing)[EP_BITS_GROUP])
+{
+    for (int32_t p = 0; p < c->pixels; p++) real_values(c, differing[p], (float *)(void *)c->y[p] + c->first);
+}
+
+void ep_bfinish_s8(const ep_bcounts *c, const int32_t (*differing)[EP_BITS_GROUP])
+{
+    float values[EP_BITS_GROUP];
+    for (int32_t p = 0; p < c->pixels; p++) {
+        int8_t *y = (int8_t *)c->y[p] + c->first;
+        real_values(c, differing[p], values);
+        if (c->args->to_even)
+            ep_round_s8(values, c->args->scale, c->args->zero, c->count, y);
+        else
+            away_from_zero(c, values, y);
+    }
+}
+
+#endif

@@ -7,7 +7,9 @@
 
 #include "ep_base.h"
 
-#if defined(EP_TARGET_NEON)
+#if defined(EP_TARGET_AVX2)
+#include <immintrin.h>
+#elif defined(EP_TARGET_NEON)
 #include <arm_neon.h>
 #endif
 
@@ -26,14 +28,34 @@ static inline int8_t ep_round_plain(float steps, int32_t zero)
     return (int8_t)(value > 127 ? 127 : value);
 }
 
-#if defined(EP_TARGET_NEON)
+#if defined(EP_TARGET_AVX2)
+
+/* y[n] of values[n] / scale. */
+static inline void ep_round_s8(const float *values, float scale, int32_t zero, int32_t count, int8_t *y)
+{
+    const __m256 s = _mm256_set1_ps(scale), far = _mm256_set1_ps(1024.0f), near = _mm256_set1_ps(-1024.0f);
+    const __m256i z = _mm256_set1_epi32(zero);
+    int32_t n = 0;
+    for (; n + 8 <= count; n += 8) {
+        __m256 steps = _mm256_div_ps(_mm256_loadu_ps(values + n), s);
+        __m256i whole;
+        __m128i halves;
+        steps = _mm256_and_ps(steps, _mm256_cmp_ps(steps, steps, _CMP_ORD_Q));
+        whole = _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(steps, near), far));
+        whole = _mm256_add_epi32(whole, z);
+        halves = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+        _mm_storel_epi64((__m128i *)(void *)(y + n), _mm_packs_epi16(halves, halves));
+    }
+    for (; n < count; n++) y[n] = ep_round_plain(values[n] / scale, zero);
+}
+
+#elif defined(EP_TARGET_NEON)
 
 static inline int16x4_t ep_round_four(float32x4_t steps, int32x4_t zero)
 {
     return vqmovn_s32(vqaddq_s32(vcvtnq_s32_f32(steps), zero));
 }
 
-/* y[n] of values[n] / scale. */
 static inline void ep_round_s8(const float *values, float scale, int32_t zero, int32_t count, int8_t *y)
 {
     const float32x4_t s = vdupq_n_f32(scale);
