@@ -18,6 +18,7 @@ from .count_plugin import build_plugin
 from .emulate_mcu import Tools, find_tools, run_firmware
 from .firmware_result import FirmwareResult, Run
 from .firmware_vectors import Vectors, layout_of
+from .instruction_counts import stand_in
 from .linux_program import (
     DEFAULT_TIMEOUT_S,
     LinuxProgram,
@@ -91,8 +92,11 @@ class CResult:
         )
 
     def _notes(self) -> tuple[str, ...]:
-        no_counts = self.run.no_counts if self.firmware is None else ""
-        return (f"no counts: {no_counts}",) if no_counts else ()
+        """What a measurement on a board says; that of a microcontroller has remarks of its own."""
+        if self.firmware is not None:
+            return ()
+        no_counts = self.run.no_counts
+        return (*((f"no counts: {no_counts}",) if no_counts else ()), *stand_in(self.profile))
 
 
 @dataclass(frozen=True)

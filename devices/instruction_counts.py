@@ -153,11 +153,11 @@ def _measurement(
             "emulator": f"QEMU {emulator.text}, plugin interface {emulator.plugin_interface}",
             "marker_instructions": str(intervals.marker["total"]),
         },
-        notes=(*kernels_that_ran(values), *_stand_in(profile)),
+        notes=(*kernels_that_ran(values), *stand_in(profile)),
     )
 
 
-def _stand_in(profile: Profile) -> tuple[str, ...]:
+def stand_in(profile: Profile) -> tuple[str, ...]:
     """Says where another core than the device's own was emulated."""
     emulation, core = profile.emulation, profile.main_core.name
     if emulation is None or emulation.stand_in is None or emulation.user_cpu is None:

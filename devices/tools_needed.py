@@ -16,6 +16,7 @@ PACKAGES = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     "cc": "gcc libc6-dev",
+    "clang": "clang",
     "dpkg-deb": "dpkg",
     "apt-get": "apt",
     "ssh": "openssh-client",

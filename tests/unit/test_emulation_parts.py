@@ -12,7 +12,7 @@ from edgepress.devices import tools_needed, userland
 from edgepress.devices.build_once import build_once
 from edgepress.devices.emulate_pi import open_board
 from edgepress.devices.emulated_board import build_prefix
-from edgepress.devices.instruction_counts import _same, _stand_in, kernels_that_ran, read_intervals
+from edgepress.devices.instruction_counts import _same, kernels_that_ran, read_intervals, stand_in
 from edgepress.devices.profile import load_profile
 from edgepress.devices.qemu import Emulator
 from edgepress.runtime.errors import (
@@ -56,8 +56,8 @@ def test_kernels_that_ran() -> None:
 
 
 def test_a_stand_in_is_told() -> None:
-    assert _stand_in(load_profile("pi5")) == ()
-    assert _stand_in(load_profile("w920")) == (
+    assert stand_in(load_profile("pi5")) == ()
+    assert stand_in(load_profile("w920")) == (
         "counted on a cortex-a76, which stands in for the cortex-a55",
     )
 

@@ -35,6 +35,9 @@ from .lite_hub import hub_of
 from .native_instructions import PROFILES, Sample, export
 
 CORES = ("cortex-a53", "cortex-a76", "cortex-m4", "cortex-m55")
+HERE = ("generic", "x86-64")
+"""Packed for this machine: nothing is emulated."""
+
 RELATIVE, ABSOLUTE = 1e-5, 1e-6
 TIMEOUT_S = 900.0
 
@@ -151,7 +154,7 @@ def run_case(case: Case, data: Path, count: int, cores: Sequence[str], tools: An
     hub, samples = case.hub(data), case.samples(data, count)
     wanted = _reference(hub, samples) if case.precision == "int8" else None
     with tempfile.TemporaryDirectory() as name:
-        for core in ("generic", *cores):
+        for core in (*HERE, *cores):
             folder = export(hub, case.name, core, Path(name))
             start = time.monotonic()
             session = open_session(folder, "native")
@@ -166,7 +169,7 @@ def run_case(case: Case, data: Path, count: int, cores: Sequence[str], tools: An
                 wanted = real  # floats: what the generic folder computes here
             first = Row(case.name, case.precision, core, "host", len(samples), 0, 0, 0.0, 0.0)
             yield _judged(first, real, wanted, time.monotonic() - start)
-            if core == "generic":
+            if core in HERE:
                 continue
             start = time.monotonic()
             profile = load_profile(PROFILES[core])
