@@ -210,7 +210,7 @@ def need_one_bit_layers(model: Any) -> None:
     if not any(n.domain == OWN_DOMAIN and n.op_type in BINARY for n in model.graph.node):
         raise InputError(
             "the model has no one-bit layers for Larq Compute Engine",
-            hint="binarize it first (docs/operators.md), or leave out --binary lce",
+            hint="binarize it first (docs/binary_files.md), or leave out --binary lce",
         )
 
 
