@@ -18,6 +18,8 @@
 #include "ep_vec_avx512.h"
 #elif defined(EP_TARGET_AVX2)
 #include "ep_vec_avx2.h"
+#elif defined(EP_TARGET_MVE)
+#include "ep_vec_mve.h"
 #endif
 
 #endif
