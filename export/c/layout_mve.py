@@ -33,6 +33,19 @@ class MveLayout(Layout):
         """As `Layout.conv`: windows are columns."""
         return self.matrix(weights.transpose(0, 2, 1, 3).reshape(len(weights), -1))
 
+    def depthwise_window(self, weights: Array, window: Fields) -> Array:
+        """As `Layout.depthwise_window`: pieces of 4 columns of 4 lines."""
+        height, width, outputs = weights.shape
+        down, across = -(-height // 4), -(-width // 4)
+        filled = np.zeros((down * 4, across * 4, outputs), np.int8)
+        filled[:height, :width] = weights
+        return filled.reshape(down, 4, across, 4, outputs).transpose(4, 0, 2, 3, 1).reshape(-1)
+
+    @property
+    def folds_depthwise(self) -> bool:
+        """As `Layout.folds_depthwise`."""
+        return True
+
     def conv_scratch(self, window: Fields, depth: int) -> int:
         """As `Layout.conv_scratch`: the strip, by the rules of ep_conv_s8_mve.c."""
         if is_pointwise(window) or _is_inside(window):
@@ -66,5 +79,6 @@ MVE = MveLayout(
     sources=(
         ("ep_gemm_s8.c", "ep_gemm_s8_mve.c"),
         ("ep_conv_s8.c", "ep_conv_s8_mve.c"),
+        ("ep_depthwise_s8.c", "ep_depthwise_s8_mve.c"),
     ),
 )
