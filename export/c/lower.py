@@ -15,6 +15,7 @@ from ..tflite.ir import LiteModel, LiteOperator
 from ..tflite.lower import lower as lower_to_tflite
 from .builder import Builder
 from .fuse_bits import fuse
+from .fuse_weights import keep_integers
 from .layout import ROWS, Layout
 from .macs import macs_of
 from .program import Program, lifetimes
@@ -118,7 +119,7 @@ def lower_model(
         UnsupportedOperatorError: no kernel for an operator; node and what to do are told.
         UsageError: a state that the model has not.
     """
-    model = fuse(model)
+    model = keep_integers(fuse(model))
     pairs = find_pairs(model, states or {})
     model = with_same_scales(model, pairs)
     program, operators = _program(model, layout, pairs)

@@ -1,4 +1,4 @@
-"""Custom operators of Larq Compute Engine as kernels on packed signs: XOR and popcount, 32 products a word.
+"""Custom operators: Larq Compute Engine's as kernels on packed signs (XOR and popcount, 32 products a word), our own.
 
 What is read of them stands in `tflite/ops_lce.py` and, of fused ones, in `fuse_bits.py`. Thresholds on popcounts become
 thresholds on sums, y < K - 2 t.
@@ -13,8 +13,9 @@ import numpy as np
 
 from ..tflite.ir import LiteOperator
 from .builder import Builder, size_of
+from .fuse_weights import DENSE_INTEGERS
 from .layout_bits import bits_of
-from .ops_layers import window_fields
+from .ops_layers import bias_of, window_fields
 from .program import Array, Fields
 
 WORD_BITS = 32
@@ -193,11 +194,31 @@ def _call(
     builder.call(operator, function, f"{header}.h", structure, arguments, reads, writes)
 
 
+def dense_integers(builder: Builder, operator: LiteOperator) -> None:
+    """Lower a dense layer of floats over int8 numbers, weights [out, in]."""
+    x, y = operator.inputs[0], operator.outputs[0]
+    weights = _constant(builder, operator, 1, "int8")
+    outputs, depth = weights.shape
+    name = builder.tensor(operator.inputs[1]).name
+    low, high = builder.clamp_float(operator)
+    arguments: Fields = {
+        "rows": size_of(builder.tensor(y).shape) // outputs,
+        "depth": depth,
+        "outputs": outputs,
+        "weights": builder.constant(name, np.ascontiguousarray(weights.T)),
+        "bias": builder.constant(f"{name}/bias", bias_of(builder, operator, outputs, "float32")),
+        "low": low,
+        "high": high,
+    }
+    _call(builder, operator, "ep_dense_w8", "ep_dense_w8", arguments, x, y)
+
+
 CUSTOM: dict[str, Callable[[Builder, LiteOperator], None]] = {
     "LceQuantize": quantize,
     "LceDequantize": dequantize,
     "LceBMaxPool2d": max_pool,
     "LceBconv2d": convolution,
+    DENSE_INTEGERS: dense_integers,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,8 +107,12 @@ def test_trained_networks_give_the_same_in_c(name: str, right: int, tmp_path: Pa
     assert np.array_equal(found.argmax(1), wanted.argmax(1))
     assert int((found.argmax(1) == archive["y_test"]).sum()) == right and len(images) == 5000
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
-    if name == "1w1a":
-        assert {"ep_bconv2d_bits", "ep_bconv2d_f32"} <= set(session_kernels(tmp_path))
+    facts = parse((tmp_path / MANIFEST).read_bytes())
+    kernels, most = {"1w1a": (BITS, 9_000), "2w2a": ({"ep_dense_w8"}, 62_000)}[name]
+    assert kernels <= set(facts.kernels) and facts.weights_bytes <= most
+
+
+BITS = {"ep_bconv2d_bits", "ep_bconv2d_f32"}
 
 
 def session_kernels(folder: Path) -> tuple[str, ...]:
@@ -144,3 +149,26 @@ def test_packed_hubs_equal_onnx(name: str, device: str, tmp_path: Path) -> None:
         sample = (inputs_of(hub, seed),)
         wanted = c_models.onnx_outputs(hub, sample)[0]
         np.testing.assert_array_equal(run_real(session, sample)[0], wanted)
+
+
+def quantized(name: str) -> Any:
+    """A hub of NETS between int8 borders."""
+    hub = NETS[name]().node("Relu").hub()
+    return c_models.planned(hub, [(inputs_of(hub, seed),) for seed in range(4)])
+
+
+@pytest.mark.parametrize("name", ["borders of 0", "borders of +1", "steps of 2", "series"])
+def test_fused_layers_compute_what_the_parts_did(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pads, slices and QUANTIZE inside the convolution or beside it: the same bytes, fewer calls, a smaller arena."""
+    hub = quantized(name)
+    fused = c_models.opened(hub, tmp_path / "fused")
+    monkeypatch.setattr("edgepress.export.c.lower.fuse", lambda model: model)
+    apart = c_models.opened(hub, tmp_path / "apart")
+    facts = [parse((tmp_path / kind / MANIFEST).read_bytes()) for kind in ("fused", "apart")]
+    assert len(facts[0].calls) < len(facts[1].calls)
+    assert facts[0].arena_bytes <= facts[1].arena_bytes
+    for seed in range(5):
+        sample = (inputs_of(hub, seed),)
+        np.testing.assert_array_equal(run_real(fused, sample)[0], run_real(apart, sample)[0])
