@@ -2,6 +2,10 @@
 
 #include "ep_vec.h"
 
+#if defined(EP_TARGET_MVE)
+#include "ep_add_mve.h"
+#endif
+
 static inline int32_t side(int32_t value, int32_t zero, ep_scale scale)
 {
     return ep_rounding_shift(ep_high_product((value - zero) * (1 << 20), scale.multiplier), -scale.shift);
@@ -53,8 +57,11 @@ void ep_add_s8(const ep_add_s8_args *args, const int8_t *a, const int8_t *b, int
         const int8_t *pa = a + walk.offset[0], *pb = b + walk.offset[1];
         int8_t *py = y + walk.offset[3];
         int32_t i = 0;
+#if defined(EP_TARGET_MVE)
+        if (step_a == 1 && step_b == 1 && ep_sums_fit_mve(args)) i = ep_sums_mve(args, pa, pb, count, py);
+#endif
 #if defined(EP_VEC_LANES)
-        if (step_a == 1 && (step_b == 1 || step_b == 0) && count >= EP_VEC_LANES)
+        if (i == 0 && step_a == 1 && (step_b == 1 || step_b == 0) && count >= EP_VEC_LANES)
             i = many(args, pa, pb, step_b, count, py);
 #endif
         for (; i < count; i++) py[i] = sum(args, pa[i * step_a], pb[i * step_b]);
