@@ -126,6 +126,7 @@ NETS = {
     .node("MaxPool", kernel_shape=[2, 2], strides=[2, 2]).node("Pad", *ones(1)).conv((33, 64, 3, 3)),
     "steps of 2": lambda: HubMaker((1, 16, 12, 12)).conv((32, 16, 3, 3), pads=[1] * 4, strides=[2, 2])
     .conv((10, 32, 3, 3), pads=[1] * 4, strides=[2, 2]),
+    "every second": lambda: HubMaker((1, 20, 12, 12)).conv((9, 20, 5, 5), pads=[2] * 4, strides=[2, 2]),
     "dense": lambda: HubMaker((3, 100)).dense(65, 100).dense(30, 65).norm(30, 0).dense(5, 30),
     "series": lambda: HubMaker((1, 6, 40)).conv((33, 6, 5), pads=[2, 2]).conv((8, 33, 3), dilations=[2]),
     "groups": lambda: HubMaker((1, 64, 7, 7)).conv((64, 32, 3, 3), group=2, pads=[1] * 4)
@@ -157,7 +158,9 @@ def quantized(name: str) -> Any:
     return c_models.planned(hub, [(inputs_of(hub, seed),) for seed in range(4)])
 
 
-@pytest.mark.parametrize("name", ["borders of 0", "borders of +1", "steps of 2", "series"])
+@pytest.mark.parametrize(
+    "name", ["borders of 0", "borders of +1", "steps of 2", "every second", "series"]
+)
 def test_fused_layers_compute_what_the_parts_did(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

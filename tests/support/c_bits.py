@@ -19,9 +19,9 @@ from edgepress.runtime import lce_kernels as lce
 from edgepress.runtime.artifact import FileMetadata
 
 KERNELS = ((1, 1), (1, 1), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (1, 7), (2, 4))
-RESULTS = ("float32", "int8", "int32")
+RESULTS = ("float32", "int8", "int8 to even", "int32")
 STEP = 2.5
-"""Scale of int8 results."""
+"""Scale of int8 results; every second value lies between two steps."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def draw(rng: np.random.Generator, largest: int) -> Case:
     groups = int(rng.choice([1, 1, 1, 2]))
     channels = int(rng.integers(1, largest + 1))
     outputs = int(rng.integers(1, 71))
-    result = RESULTS[rng.integers(3)]
+    result = RESULTS[rng.integers(len(RESULTS))]
     if groups > 1:
         channels, outputs = 64 * -(-channels // 64), 64 if result == "int32" else outputs * 2
     pad_one = bool(rng.integers(2))
@@ -90,7 +90,7 @@ class Made:
         self.model.outputs.append(index)
         self.expected.append(expected)
 
-    def operator(self, code: str, inputs: tuple[int, ...], y: int, **options: int) -> None:
+    def operator(self, code: str, inputs: tuple[int, ...], y: int, **options: Any) -> None:
         made = LiteOperator("CUSTOM", inputs, (y,), options, custom_code=code, source=code)
         self.model.operators.append(made)
 
@@ -141,24 +141,35 @@ def _convolution(made: Made, case: Case, name: str, packed: int, bits: np.ndarra
         _pool(made, name, y, wanted)
     else:
         multiplier, bias = (rng.normal(size=case.outputs).astype(np.float32) for _ in range(2))
+        if case.result != "float32":
+            multiplier, bias = (STEP / 2 * np.round(v * 2) for v in (multiplier, bias))
         inputs[2] = made.constant(f"{name}/multiplier", multiplier)
         inputs[3] = made.constant(f"{name}/bias", bias)
         wanted = lce.affine(sums, multiplier, bias, case.activation)
         scale = 0.0
-        if case.result == "int8":
-            wanted, scale = lce.to_int8(wanted, STEP, 3), STEP
+        if case.result != "float32":
+            wanted, scale = _to_int8(wanted, case.result), STEP
         y = made.activation(f"{name}/y", wanted, scale, 3)
-    options = {
+    options: dict[str, Any] = {
         "channels_in": case.channels, "pad_values": int(case.pad_one),
         "padding": 0 if case.same else 1, "fused_activation_function": case.activation,
         "stride_height": case.stride[0], "stride_width": case.stride[1],
         "dilation_height_factor": case.dilation[0], "dilation_width_factor": case.dilation[1],
     }  # fmt: skip
     at = len(made.model.operators)
+    if case.result == "int8 to even":
+        options["rounding"] = "even"
     made.operator("LceBconv2d", tuple(inputs), y, **options)
     if case.result == "int32":  # the pool stands behind
         made.model.operators[at - 1 : at + 1] = made.model.operators[at - 1 : at + 1][::-1]
     made.result(y, wanted)
+
+
+def _to_int8(values: np.ndarray, kind: str) -> np.ndarray:
+    """Rounded as LCE does, half away from zero, or as QUANTIZE does, half to even."""
+    if kind == "int8":
+        return np.asarray(lce.to_int8(values, STEP, 3))
+    return np.clip(np.rint(values / np.float32(STEP)) + 3, -128, 127).astype(np.int8)
 
 
 def _pool(made: Made, name: str, y: int, words: np.ndarray) -> None:
