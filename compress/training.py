@@ -9,12 +9,14 @@ augmentation and dropout of a step depend on (seed, step) alone. Data lies in me
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runtime.errors import UsageError
+from ..runtime.errors import MissingToolError, UsageError
 from .evaluation import evaluate, predict
 from .optimizers import ParameterGroups
 from .progress import NoProgress, Progress
@@ -76,9 +78,12 @@ def train(
 
     Raises:
         UsageError: options that do not fit the task; a checkpoint of another training.
+        MissingToolError: `compiled` without a C++ compiler.
         InputError: the loss became NaN or infinite, the training split is empty.
     """
     _require_device(config.device)
+    if config.compiled:
+        _require_compiler(config.device)
     if config.keep == "best" and "validation" not in task.loaders:
         raise UsageError(
             f"keep is 'best', but task {task.name} has no validation split", hint="keep the last"
@@ -105,6 +110,16 @@ def _require_device(device: str) -> None:
         raise UsageError(
             f"device is {device!r}, but torch finds {torch.cuda.device_count()} CUDA devices",
             hint="use device cpu",
+        )
+
+
+def _require_compiler(device: str) -> None:
+    """torch.compile writes C++ for the CPU, and says so in many lines if nobody compiles it."""
+    names = [os.environ.get("CXX", ""), "g++", "clang++"]
+    if device == "cpu" and not any(name and shutil.which(name) for name in names):
+        raise MissingToolError(
+            "compiled is true, and there is no C++ compiler here",
+            hint="install g++, or set compiled to false: the same training, slower",
         )
 
 

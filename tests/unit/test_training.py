@@ -16,7 +16,7 @@ from edgepress.compress.task import Split, Task
 from edgepress.compress.training import Moment, TrainConfig, steps_of, train
 from edgepress.compress.training_config import OPTIMIZERS
 from edgepress.compress.training_data import Batches
-from edgepress.runtime.errors import InputError, UsageError
+from edgepress.runtime.errors import InputError, MissingToolError, UsageError
 from support import training_case
 from torch import nn
 
@@ -339,3 +339,12 @@ def test_compiled_training_asks_torch_for_the_compiled_model(
     train(net, TOY, dataclasses.replace(QUICK, compiled=True))
     train(plain, TOY, QUICK)
     assert asked == [net] and _states_equal(net, plain)
+
+
+def test_compiling_without_a_compiler_is_refused_before_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(MissingToolError, match=r"no C\+\+ compiler"):
+        train(_toy_net(), TOY, dataclasses.replace(QUICK, compiled=True))
