@@ -71,6 +71,7 @@ def convert(
     `metadata` goes into the file as JSON, with the precision and the input layouts that were made. Layouts of outputs
     with more than two axes are its extra entry "output_layouts".
     """
+    from .lce_results import int8_results
     from .lower import lower
     from .write import write
 
@@ -83,6 +84,8 @@ def convert(
         custom=custom,
         binary=binary,
     )
+    if binary == "lce":
+        int8_results(lowered.model)
     if metadata is not None:
         extra = dict(metadata.extra)
         if any(lowered.output_layouts):

@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edgepress.compress.quantization.plan import PtqConfig, plan
 from edgepress.export.onnx.binary_links import fold_links
 from edgepress.export.onnx.check import run
 from edgepress.export.onnx.graph import make_node
+from edgepress.export.onnx.qdq import apply
 from edgepress.export.tflite import to_tflite
 from edgepress.export.tflite.lower import Lowered, lower
+from edgepress.export.tflite.write import write
 from edgepress.runtime.artifact import FileMetadata
 from edgepress.runtime.session import open_session, run_real
+from edgepress.runtime.tflite_schema import read_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.binary_hubs import HubMaker, both, inputs_of, lce_session
@@ -277,3 +281,26 @@ def test_int8_signs_of_dense_layers_of_any_rank(shape: tuple[int, ...], tmp_path
     x = inputs_of(hub)
     for engine in ("tflite", "litert"):
         assert np.array_equal(run_real(open_session(path, engine), [x])[0], run(hub, {"x": x})[0])
+
+
+def test_int8_results_come_out_of_the_layer_itself(tmp_path: Path) -> None:
+    """Behind borders of +1, QUANTIZE becomes part of the layer; behind borders of 0 it cannot."""
+    ones = np.asarray([0, 0, 1, 1, 0, 0, 1, 1], np.int64)
+    maker = HubMaker((1, 3, 6, 6)).node("Conv", np.ones((33, 3, 1, 1), np.float32))
+    maker.node("Pad", ones, np.float32(1)).conv((8, 33, 3, 3)).node("Relu")
+    hub = maker.conv((4, 8, 3, 3), pads=[1] * 4).node("Relu").hub()
+    x = inputs_of(hub)
+    quantized = apply(hub, plan(hub, [(x,)], PtqConfig(observer="minmax")))
+    lowered, folder = lower(quantized, binary="lce"), tmp_path / "plain"
+    assert _codes(lowered).count("QUANTIZE") == 2
+    folder.mkdir()
+    (folder / "net.tflite").write_bytes(write(lowered.model))
+    session = lce_session(quantized, tmp_path)
+    joined = read_model(session.artifact.path.read_bytes()).main
+    names = [operator.name for operator in joined.operators]
+    assert names.count("QUANTIZE") == 1 and names.count("LceBconv2d") == 2
+    kinds = [joined.tensors[o.outputs[0]].dtype for o in joined.operators if o.name == "LceBconv2d"]
+    assert kinds == ["int8", "float32"]
+    entry = np.clip(np.rint(x * 20), -128, 127).astype(np.int8).transpose(0, 2, 3, 1)
+    plain = open_session(folder / "net.tflite")
+    assert np.array_equal(session.run([entry])[0], plain.run([entry])[0])
