@@ -7,23 +7,45 @@
 
 #include "ep_depthwise_s8.h"
 
+#include "ep_windows_mve.h"
+
 #define EP_COLUMN_BYTES 64
 #define EP_STRIP_COLUMNS 24
 
-/* True if windows of two lines and two columns lie in one of 4 x 4. */
-static inline int ep_is_paired_mve(const ep_window *w)
+/* How windows are summed: four from one load, on two lines and columns; four of a line, two columns apart; any. */
+#define EP_PAIRED 0
+#define EP_WIDE 1
+#define EP_ANY 2
+
+typedef struct {
+    int kind;
+    int32_t lines, fewest; /* lines of a row of windows; least count of windows */
+    int32_t down, across;  /* pieces of 4 x 4 */
+    int32_t most;          /* windows of a row that fit a strip */
+} ep_plan_mve;
+
+/* Columns of a strip with `count` windows of a row. */
+static inline int32_t ep_columns_mve(const ep_window *w, const ep_plan_mve *p, int32_t count)
 {
-    return w->kernel_h <= 3 && w->kernel_w <= 3 && w->stride_h == 1 && w->stride_w == 1 && w->dilation_h == 1 &&
-           w->dilation_w == 1 && w->out_h >= 2 && w->out_w >= 2;
+    if (p->kind == EP_WIDE) count = (count + 3) / 4 * 4;
+    return (count - 1) * w->stride_w + (p->across * 4 - 1) * w->dilation_w + 1;
 }
 
-/* Columns that the loads of one window reach, and windows of a line whose columns fit a strip. */
-static inline int32_t ep_span_mve(const ep_window *w) { return ((w->kernel_w + 3) / 4 * 4 - 1) * w->dilation_w + 1; }
-
-static inline int32_t ep_most_windows_mve(const ep_window *w)
+static inline ep_plan_mve ep_plan_windows_mve(const ep_window *w)
 {
-    const int32_t columns = EP_STRIP_COLUMNS / ((w->kernel_h + 3) / 4), left = columns - ep_span_mve(w);
-    return left < 0 ? 0 : left / w->stride_w + 1;
+    ep_plan_mve p;
+    const int one = w->kernel_h <= 4 && w->kernel_w <= 4 && w->dilation_w == 1;
+    p.kind = one && w->stride_w == 2 ? EP_WIDE : EP_ANY;
+    if (one && w->kernel_h < 4 && w->kernel_w < 4 && w->stride_h == 1 && w->stride_w == 1 && w->dilation_h == 1 &&
+        w->out_h >= 2 && w->out_w >= 2)
+        p.kind = EP_PAIRED;
+    p.lines = p.fewest = p.kind == EP_PAIRED ? 2 : 1;
+    p.down = (w->kernel_h + 3) / 4;
+    p.across = (w->kernel_w + 3) / 4;
+    p.most = w->out_w;
+    while (p.most > 0 && ep_columns_mve(w, &p, p.most) > EP_STRIP_COLUMNS / p.down) p.most--;
+    if (p.most < w->out_w && p.most > 4) p.most -= p.most % 4;
+    return p;
 }
 
 /* Four lines from `top` on, columns from `left` on, sixteen channels: what lies outside is the zero point. */
@@ -33,6 +55,7 @@ static inline void ep_put_lines_mve(const ep_depthwise_s8_args *args, const int8
     const ep_window *w = &args->window;
     const int8x16_t outside = vdupq_n_s8((int8_t)args->in_zero);
     const mve_pred16_t lanes = vctp8q((uint32_t)(w->channels - channel));
+    const int whole = w->channels - channel >= 16;
     int8_t filling[16];
     const int8_t *line[4];
     int32_t step[4], n = 0, inside = w->in_w - left;
@@ -51,10 +74,17 @@ static inline void ep_put_lines_mve(const ep_depthwise_s8_args *args, const int8
         const int32_t step_a = step[0], step_b = step[1], step_c = step[2], step_d = step[3];
         for (; n < inside; n++, strip += EP_COLUMN_BYTES) {
             int8x16x4_t four;
-            four.val[0] = vldrbq_z_s8(a, lanes);
-            four.val[1] = vldrbq_z_s8(b, lanes);
-            four.val[2] = vldrbq_z_s8(c, lanes);
-            four.val[3] = vldrbq_z_s8(d, lanes);
+            if (whole) {
+                four.val[0] = vldrbq_s8(a);
+                four.val[1] = vldrbq_s8(b);
+                four.val[2] = vldrbq_s8(c);
+                four.val[3] = vldrbq_s8(d);
+            } else {
+                four.val[0] = vldrbq_z_s8(a, lanes);
+                four.val[1] = vldrbq_z_s8(b, lanes);
+                four.val[2] = vldrbq_z_s8(c, lanes);
+                four.val[3] = vldrbq_z_s8(d, lanes);
+            }
             vst4q_s8(strip, four);
             a += step_a, b += step_b, c += step_c, d += step_d;
         }
@@ -83,36 +113,6 @@ static inline int8x16_t ep_gather_mve(const int8_t *from, uint32x4_t offsets)
     return vreinterpretq_s8_u32(vldrwq_gather_offset_u32((const uint32_t *)(const void *)from, offsets));
 }
 
-/* Two lines of `count` windows of one channel, two columns at a time: one load, four sums with shifted weights. */
-static inline void ep_pairs_mve(const ep_channel_mve *s, const int8_t *strip, const int8_t *weights, int32_t count,
-                                int8_t *y, int32_t outputs, int32_t line)
-{
-    const uint32x4_t columns = vmulq_n_u32(vidupq_n_u32(0, 1), EP_COLUMN_BYTES);
-    const uint32x4_t first = vreinterpretq_u32_s8(vldrbq_s8(weights));
-    uint32_t carry = 0;
-    const uint32x4_t second = vshlcq_u32(first, &carry, 32);
-    const int8x16_t w00 = vreinterpretq_s8_u32(first), w01 = vreinterpretq_s8_u32(second);
-    const int8x16_t w10 = vreinterpretq_s8_u32(vshlq_n_u32(first, 8));
-    const int8x16_t w11 = vreinterpretq_s8_u32(vshlq_n_u32(second, 8));
-    uint32x4_t places = vdupq_n_u32(0);
-    places = vsetq_lane_u32((uint32_t)outputs, places, 1);
-    places = vsetq_lane_u32((uint32_t)line, places, 2);
-    places = vsetq_lane_u32((uint32_t)(line + outputs), places, 3);
-    for (int32_t left = count; left > 0; left -= 2) {
-        int8x16_t x;
-        if (left == 1) { /* the last two once more */
-            strip -= EP_COLUMN_BYTES;
-            y -= outputs;
-        }
-        x = ep_gather_mve(strip, columns);
-        vstrbq_scatter_offset_s32(y, places,
-                                  ep_finish_mve(s, vmladavq_s8(x, w00), vmladavq_s8(x, w01), vmladavq_s8(x, w10),
-                                                vmladavq_s8(x, w11)));
-        strip += 2 * EP_COLUMN_BYTES;
-        y += 2 * outputs;
-    }
-}
-
 /* `count` windows of one line and channel, four at a time; of the last ones some are computed more than once. */
 static inline void ep_fours_mve(const ep_window *w, const ep_channel_mve *s, const int8_t *strip, const int8_t *weights,
                                 int32_t count, int8_t *y, int32_t outputs)
@@ -139,36 +139,88 @@ static inline void ep_fours_mve(const ep_window *w, const ep_channel_mve *s, con
     }
 }
 
-/* `count` windows from (i, j) on, of two lines if `paired`, for sixteen input channels from `channel` on. */
-static void ep_windows_mve(const ep_depthwise_s8_args *args, const int8_t *x, int paired, int32_t i, int32_t j,
-                           int32_t count, int32_t channel, int8_t *y)
+/* All of the strip's channels in assembly: `rows` rows of `count` windows, `columns` columns a row. */
+static void ep_strip_sums_mve(const ep_depthwise_s8_args *args, const ep_plan_mve *p, const int8_t *strip,
+                              int32_t columns, int32_t rows, int32_t count, int32_t channel, int8_t *y)
 {
     const ep_window *w = &args->window;
-    const int32_t outputs = w->channels * args->multiples, down = (w->kernel_h + 3) / 4;
-    const int32_t taps = down * ((w->kernel_w + 3) / 4) * 16, most = EP_STRIP_COLUMNS / down;
-    const int32_t left = j * w->stride_w - w->pad_w, top = i * w->stride_h - w->pad_h;
-    const int32_t columns = (count - 1) * w->stride_w + ep_span_mve(w);
+    const int paired = p->kind == EP_PAIRED;
+    const int32_t multiples = args->multiples, outputs = w->channels * multiples;
+    const int32_t line = paired ? w->out_w * outputs : 2 * outputs, left = w->channels - channel;
+    const int32_t bytes = paired ? count * EP_COLUMN_BYTES : (count + 3) / 4 * 4 * 2 * EP_COLUMN_BYTES;
+    const int32_t group = paired ? 2 : 4, first = channel * multiples, taken = left < 16 ? left : 16;
+    uint32x4_t from = vmulq_n_u32(vidupq_n_u32(0, 1), EP_COLUMN_BYTES);
+    ep_windows t;
+    from = vaddq_n_u32(from, (uint32_t)(uintptr_t)strip - 2 * EP_COLUMN_BYTES - 4);
+    t.places = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)outputs);
+    t.places = vaddq_m_n_u32(t.places, t.places, (uint32_t)(line - 2 * outputs), 0xFF00);
+    t.bias = args->bias + first;
+    t.multiplier = args->multiplier + first;
+    t.shift = args->shift + first;
+    t.weights = args->weights + (ptrdiff_t)first * 16;
+    t.y = y + first - 1;
+    t.rows = rows;
+    t.turns = count / group;
+    t.rest = count % group;
+    t.step = (ptrdiff_t)group * outputs;
+    t.back = outputs;
+    t.row = (ptrdiff_t)p->lines * w->out_w * outputs;
+    t.line = (ptrdiff_t)columns * EP_COLUMN_BYTES - bytes;
+    t.zero = args->zero;
+    t.low = vdupq_n_s32(args->low);
+    t.high = vdupq_n_s32(args->high);
+    for (int32_t n = 0; n < taken; n += multiples == 1 ? taken : 1, from = vaddq_n_u32(from, 4))
+        for (int32_t m = 0; m < (multiples == 1 ? 1 : multiples); m++) {
+            t.from = from;
+            t.channels = multiples == 1 ? taken : 1;
+            if (paired)
+                ep_paired_windows_mve(&t);
+            else
+                ep_wide_windows_mve(&t);
+        }
+}
+
+/* The same for any windows, of one row. */
+static void ep_any_sums_mve(const ep_depthwise_s8_args *args, const int8_t *strip, int32_t count, int32_t channel,
+                            int8_t *y)
+{
+    const ep_window *w = &args->window;
+    const int32_t outputs = w->channels * args->multiples;
+    const int32_t taps = (w->kernel_h + 3) / 4 * ((w->kernel_w + 3) / 4) * 16;
     int32_t end = (channel + 16) * args->multiples;
-    int8_t strip[EP_STRIP_COLUMNS * EP_COLUMN_BYTES] EP_ALIGNED(16);
     ep_channel_mve s;
     s.zero = args->zero;
     s.low = vdupq_n_s32(args->low);
     s.high = vdupq_n_s32(args->high);
-    for (int32_t g = 0; g < down; g++)
-        ep_put_lines_mve(args, x, top + g * 4 * w->dilation_h, left, columns, channel,
-                         strip + g * most * EP_COLUMN_BYTES);
     if (end > outputs) end = outputs;
-    y += ((ptrdiff_t)i * w->out_w + j) * outputs;
     for (int32_t n = channel * args->multiples; n < end; n++) {
-        const int8_t *from = strip + (n / args->multiples - channel) * 4, *weights = args->weights + (ptrdiff_t)n * taps;
         s.bias = args->bias[n];
         s.multiplier = args->multiplier[n];
         s.shift = args->shift[n];
-        if (s.shift >= 0) continue;
-        if (paired)
-            ep_pairs_mve(&s, from, weights, count, y + n, outputs, w->out_w * outputs);
+        ep_fours_mve(w, &s, strip + (n / args->multiples - channel) * 4, args->weights + (ptrdiff_t)n * taps, count, y + n,
+                     outputs);
+    }
+}
+
+/* `rows` rows of `count` windows from (i, j) on. */
+static void ep_windows_mve(const ep_depthwise_s8_args *args, const ep_plan_mve *p, const int8_t *x, int32_t i,
+                           int32_t rows, int32_t j, int32_t count, int8_t *y)
+{
+    const ep_window *w = &args->window;
+    const int32_t left = j * w->stride_w - w->pad_w, columns = ep_columns_mve(w, p, count);
+    int8_t strip[EP_STRIP_COLUMNS * EP_COLUMN_BYTES] EP_ALIGNED(16);
+    y += ((ptrdiff_t)i * w->out_w + j) * w->channels * args->multiples;
+    for (int32_t c = 0; c < w->channels; c += 16) {
+        for (int32_t r = 0; r < rows; r++)
+            for (int32_t g = 0; g < p->down; g++) {
+                const int32_t top = (i + r * p->lines) * w->stride_h - w->pad_h + g * 4 * w->dilation_h;
+                const int32_t at = p->down == 1 ? r * columns : g * (EP_STRIP_COLUMNS / p->down);
+                ep_put_lines_mve(args, x, top, left, columns, c, strip + at * EP_COLUMN_BYTES);
+            }
+        if (p->kind == EP_ANY)
+            ep_any_sums_mve(args, strip, count, c, y);
         else
-            ep_fours_mve(w, &s, from, weights, count, y + n, outputs);
+            ep_strip_sums_mve(args, p, strip, columns, rows, count, c, y);
     }
 }
 

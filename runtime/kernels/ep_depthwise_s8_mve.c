@@ -34,21 +34,23 @@ static void plain(const ep_depthwise_s8_args *args, const int8_t *x, int32_t n, 
 
 #include "ep_depthwise_mve.h"
 
-/* All channels whose factors are below 1/2; gives 0 if a window does not fit a strip. */
+/* All channels whose factors are below 1/2, the others are of no use; gives 0 if a window does not fit a strip. */
 static int vectors(const ep_depthwise_s8_args *args, const int8_t *x, int8_t *y)
 {
     const ep_window *w = &args->window;
-    const int paired = ep_is_paired_mve(w);
-    const int32_t most = ep_most_windows_mve(w), lines = paired ? 2 : 1, fewest = paired ? 2 : 1;
-    if (most < fewest) return 0;
-    for (int32_t i = 0; i < w->out_h; i += lines) {
-        const int32_t line = i + lines > w->out_h ? w->out_h - lines : i;
-        for (int32_t j = 0; j < w->out_w; j += most) {
-            const int32_t left = w->out_w - j, count = left < most ? left : most;
-            const int32_t column = count < fewest ? w->out_w - fewest : j;
-            for (int32_t c = 0; c < w->channels; c += 16)
-                ep_windows_mve(args, x, paired, line, column, count < fewest ? fewest : count, c, y);
+    const ep_plan_mve p = ep_plan_windows_mve(w);
+    int32_t together = 1;
+    if (p.most < p.fewest) return 0;
+    if (p.most == w->out_w && p.kind != EP_ANY) together = EP_STRIP_COLUMNS / ep_columns_mve(w, &p, w->out_w);
+    for (int32_t i = 0; i < w->out_h;) {
+        const int32_t left = (w->out_h - i) / p.lines, rows = left < together ? left : together;
+        const int32_t line = rows > 0 ? i : w->out_h - p.lines; /* the last line once more, with the one before it */
+        for (int32_t j = 0; j < w->out_w; j += p.most) {
+            const int32_t count = w->out_w - j < p.most ? w->out_w - j : p.most;
+            const int32_t column = count < p.fewest ? w->out_w - p.fewest : j;
+            ep_windows_mve(args, &p, x, line, rows > 0 ? rows : 1, column, count < p.fewest ? p.fewest : count, y);
         }
+        i += rows > 0 ? rows * p.lines : 1;
     }
     return 1;
 }

@@ -32,6 +32,8 @@ typedef struct {
     int32_t kind;                   /* 88: one of EP_FINISH_... */
 } ep_tile_mve;
 
+typedef char ep_assert_tile[offsetof(ep_tile_mve, first) == 44 && offsetof(ep_tile_mve, kind) == 88 ? 1 : -1];
+
 #define EP_FINISH_NEGATIVE 0 /* every factor is below 1/2 */
 #define EP_FINISH_POSITIVE 1 /* also, what is below the zero point is clamped to it */
 #define EP_FINISH_ANY 2
