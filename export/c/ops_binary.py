@@ -1,6 +1,6 @@
 """Custom operators: Larq Compute Engine's as kernels on packed signs (XOR and popcount, 32 products a word), our own.
 
-What is read of them stands in `tflite/ops_lce.py` and, of fused ones, in `fuse_bits.py`. Thresholds on popcounts become
+What is read of them stands in `tflite/ops_lce.py` and, of fused ones, in `fuse_*.py`. Thresholds on popcounts become
 thresholds on sums, y < K - 2 t.
 """
 
@@ -118,10 +118,12 @@ def _result(builder: Builder, operator: LiteOperator, arguments: Fields, product
     y = operator.outputs[0]
     dtype = builder.tensor(y).dtype
     if dtype == "int32":
-        popcounts = _constant(builder, operator, 4, "int32").astype(np.int64)
-        sums = np.clip(products - 2 * popcounts, -FAR, FAR).astype(np.int32)
+        sums = operator.options.get("sums")
+        if sums is None:
+            popcounts = _constant(builder, operator, 4, "int32").astype(np.int64)
+            sums = np.clip(products - 2 * popcounts, -FAR, FAR).astype(np.int32)
         sums = np.concatenate([sums, np.zeros(-len(sums) % WORD_BITS, np.int32)])
-        name = builder.tensor(operator.inputs[4]).name
+        name = builder.tensor(operator.inputs[1]).name
         arguments["threshold"] = builder.constant(f"{name}/sums", sums)
         return "bits"
     for field, position in (("multiplier", 2), ("bias", 3)):

@@ -4,6 +4,9 @@
 #include <immintrin.h>
 #elif defined(EP_TARGET_NEON)
 #include <arm_neon.h>
+#elif defined(EP_TARGET_SMLAD)
+#include <arm_acle.h>
+#include <string.h>
 #endif
 
 /* Bit n of the word that `count` tests give, 1 where a number is less than its zero. */
@@ -110,16 +113,44 @@ static uint32_t whole_s8_each(const int8_t *x, const int8_t *zeros)
 
 static uint32_t whole_f32(const float *x, float zero) { return some_f32(x, zero, 32); }
 static uint32_t whole_f32_each(const float *x, const float *zeros) { return some_f32_each(x, zeros, 32); }
+#if defined(EP_TARGET_SMLAD)
+/* Four at a time: flags of x >= zero choose between nothing and the bit's place, bytes are added. */
+static uint32_t whole_s8(const int8_t *x, int32_t zero)
+{
+    const uint32_t zeros = (uint32_t)(uint8_t)zero * UINT32_C(0x01010101);
+    uint32_t word = 0;
+    for (int32_t n = 0; n < 32; n += 4) {
+        uint32_t four;
+        memcpy(&four, x + n, sizeof four);
+        (void)__ssub8(four, zeros);
+        word |= __usad8(__sel(0, UINT32_C(0x08040201)), 0) << n;
+    }
+    return word;
+}
+#else
 static uint32_t whole_s8(const int8_t *x, int32_t zero) { return some_s8(x, zero, 32); }
+#endif
 static uint32_t whole_s8_each(const int8_t *x, const int8_t *zeros) { return some_s8_each(x, zeros, 32); }
 
 #endif
+
+/* Rows of few channels: some rows in one word, taken apart. */
+static int32_t *apart(uint32_t word, int32_t channels, int32_t *y)
+{
+    const uint32_t mask = (UINT32_C(1) << channels) - 1;
+    for (int32_t left = 32; left > 0; left -= channels, word >>= channels) *y++ = (int32_t)(word & mask);
+    return y;
+}
 
 /* All rows: whole words, then what is left of a row. */
 #define PACK_ROWS(kind)                                                                                         \
     do {                                                                                                        \
         const int32_t rest = args->channels % 32;                                                               \
-        for (int32_t r = 0; r < args->rows; r++) {                                                              \
+        int32_t r = 0;                                                                                          \
+        if (rest == args->channels && 32 % rest == 0 && !args->zeros)                                           \
+            for (const int32_t rows = 32 / rest; r + rows <= args->rows; r += rows, x += 32)                    \
+                y = apart(whole_##kind(x, args->zero), rest, y);                                                \
+        for (; r < args->rows; r++) {                                                              \
             int32_t c = 0;                                                                                      \
             for (; c + 32 <= args->channels; c += 32, x += 32)                                                  \
                 *y++ = (int32_t)(args->zeros ? whole_##kind##_each(x, args->zeros + c) : whole_##kind(x, args->zero)); \

@@ -175,3 +175,37 @@ def test_fused_layers_compute_what_the_parts_did(
     for seed in range(5):
         sample = (inputs_of(hub, seed),)
         np.testing.assert_array_equal(run_real(fused, sample)[0], run_real(apart, sample)[0])
+
+
+def test_borders_of_0_hand_on_bits(tmp_path: Path) -> None:
+    """A chain with borders of 0 and a pool needs no real numbers between its layers."""
+    hub = HubMaker((1, 40, 12, 12)).conv((70, 40, 3, 3), pads=[1] * 4)
+    hub.node("MaxPool", kernel_shape=[2, 2], strides=[2, 2]).conv((33, 70, 3, 3), pads=[1] * 4)
+    hub.norm(33).conv((8, 33, 3, 3), pads=[1] * 4, strides=[2, 2])
+    model = hub.hub()
+    session = c_models.opened(model, tmp_path)
+    calls = [call.function for call in parse((tmp_path / MANIFEST).read_bytes()).calls]
+    assert calls == [
+        "ep_bits_pack_f32", "ep_bconv2d_bits", "ep_bmax_pool", "ep_bconv2d_bits", "ep_bconv2d_f32",
+    ]  # fmt: skip
+    for seed in range(5):
+        sample = (inputs_of(model, seed),)
+        wanted = c_models.onnx_outputs(model, sample)[0]
+        np.testing.assert_array_equal(run_real(session, sample)[0], wanted)
+
+
+@pytest.mark.parametrize("reach", [1, 9, 1152])
+def test_thresholds_on_sums_are_those_of_float32(reach: int) -> None:
+    from edgepress.export.c.fuse_signs import first_not_negative
+
+    rng = np.random.default_rng(reach)
+    slope = np.abs(rng.normal(size=400)).astype(np.float32)
+    slope[::17] = 0
+    bias = (rng.normal(size=400) * reach / 2).astype(np.float32)
+    bias[1::5] = (-slope * rng.integers(-reach, reach + 1, 400)).astype(np.float32)[
+        1::5
+    ]  # exact ties
+    found = first_not_negative(slope, bias, reach)
+    sums = np.arange(-reach, reach + 1)[:, None]
+    negative = (sums.astype(np.float32) * slope + bias) < 0
+    np.testing.assert_array_equal(sums < found, negative)

@@ -57,7 +57,7 @@ def draw(rng: np.random.Generator, largest: int) -> Case:
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     size = tuple(int(r + rng.integers(0, 7)) for r in reach)
     groups = int(rng.choice([1, 1, 1, 2]))
-    channels = int(rng.integers(1, largest + 1))
+    channels = int(rng.choice([1, 2, 8, 16, 32, 64, *rng.integers(1, largest + 1, 10)]))
     outputs = int(rng.integers(1, 71))
     result = RESULTS[rng.integers(len(RESULTS))]
     if groups > 1:
