@@ -64,20 +64,18 @@ static void put_columns(const ep_conv_s8_args *args, const int8_t *image, int32_
     }
 }
 
-/* Windows [from, to) of a line by way of strips. */
+/* Windows [from, to) of a line by way of strips: overlapping ones in one piece, others column by column. */
 static void by_strips(const ep_conv_s8_args *args, const shape *s, const int8_t *image, int32_t top, int32_t from,
                       int32_t to, int8_t *y, int8_t *strip)
 {
     const ep_window *w = &args->window;
     for (int32_t j = from; j < to;) {
-        const int32_t count = to - j < s->most ? to - j : s->most, left = j * w->stride_w - w->pad_w;
-        if (!s->apart) {
-            put_columns(args, image, top, left, (count - 1) * w->stride_w + w->kernel_w, strip);
-        } else {
-            for (int32_t r = 0; r < count; r++)
-                for (int32_t k = 0; k < w->kernel_w; k++)
-                    put_columns(args, image, top, left + r * w->stride_w + k * w->dilation_w, 1,
-                                strip + (r * w->kernel_w + k) * s->piece);
+        const int32_t count = to - j < s->most ? to - j : s->most;
+        const int32_t pieces = s->apart ? count * w->kernel_w : 1;
+        const int32_t columns = s->apart ? 1 : (count - 1) * w->stride_w + w->kernel_w;
+        for (int32_t k = 0; k < pieces; k++) {
+            const int32_t column = (j + k / w->kernel_w) * w->stride_w + k % w->kernel_w * w->dilation_w - w->pad_w;
+            put_columns(args, image, top, column, columns, strip + k * s->piece);
         }
         ep_gemm_steps_s8(&args->gemm, strip, s->row_step, count, y + (ptrdiff_t)j * args->gemm.outputs);
         j += count;
@@ -98,12 +96,12 @@ void ep_conv_s8(const ep_conv_s8_args *args, const int8_t *x, int8_t *y, int8_t 
             const int32_t top = i * w->stride_h - w->pad_h;
             int32_t from = s.from, to = s.to;
             if (top < 0 || top >= w->in_h) from = to = w->out_w;
-            by_strips(args, &s, x, top, 0, from, y, strip);
+            for (int32_t side = 0; side < 2; side++)
+                by_strips(args, &s, x, top, side ? to : 0, side ? w->out_w : from, y, strip);
             if (from < to) {
                 const int8_t *row = x + top * line + (ptrdiff_t)(from * w->stride_w - w->pad_w) * w->channels;
                 const ptrdiff_t step = (ptrdiff_t)w->stride_w * w->channels;
                 ep_gemm_steps_s8(&args->gemm, row, step, to - from, y + from * outputs);
             }
-            by_strips(args, &s, x, top, to, w->out_w, y, strip);
         }
 }
