@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..runtime.lce_operators import options_of
+from ..runtime.errors import InputError
+from ..runtime.lce_operators import is_lce, options_of
 from ..runtime.tflite_model import TfliteOperator, TfliteTensor
 from . import layers_count as count
 from .layers import Counter, LayerInfo, Weight
@@ -20,7 +21,13 @@ class BitChannels:
     known: dict[int, int] = field(default_factory=dict)
 
     def learn(self, operator: TfliteOperator, tensors: tuple[TfliteTensor, ...]) -> None:
-        """Take what an operator tells about its outputs."""
+        """Take what an operator tells about its outputs.
+
+        Raises:
+            InputError: an LCE operator lacks operands.
+        """
+        if is_lce(operator):
+            _check_operands(operator, tensors)
         source = next((i for i in operator.inputs if i in self.known), None)
         target = operator.outputs[0] if operator.outputs else -1
         if target < 0 or tensors[target].dtype != "int32":
@@ -74,6 +81,24 @@ def lce_layer(
         quantization="weights 1-bit packed, activations 1-bit" if factors else source.dtype,
         notes=[] if macs is not None else ["MACs not counted: a shape is not known"],
     )
+
+
+def _check_operands(operator: TfliteOperator, tensors: tuple[TfliteTensor, ...]) -> None:
+    """Refuse an LCE operator without the operands that its row is read from."""
+    needed = 2 if operator.name == "LceBconv2d" else 1
+    ranks = {1: 4} if needed == 2 else {}
+    inputs = operator.inputs[:needed]
+    whole = len(inputs) == needed and min(inputs) >= 0 and len(operator.outputs) > 0
+    if not whole or any(len(tensors[inputs[i]].shape) != r for i, r in ranks.items()):
+        raise InputError(
+            f"operator {operator.index} ({operator.name}) lacks an operand",
+            hint="the file is damaged; export it again",
+        )
+    if any(not tensors[i].shape for i in (inputs[0], operator.outputs[0])):
+        raise InputError(
+            f"operator {operator.index} ({operator.name}) has an operand without axes",
+            hint="the file is damaged; export it again",
+        )
 
 
 def _numbers(tensor: TfliteTensor, prefix: str) -> Weight:

@@ -188,7 +188,7 @@ class _Reader:
             matrices = [t.shape for t in inputs if t.index in self.sources and len(t.shape) == 2]
             return count.recurrent(source, matrices)
         if name in _POOLS:
-            lengths = (operator.options["filter_height"], operator.options["filter_width"])
+            lengths = [operator.options.get(f"filter_{name}", -1) for name in ("height", "width")]
             return count.window(output, lengths)
         if name in _REDUCTIONS:
             return count.reduction(source, _REDUCTIONS[name])

@@ -129,7 +129,8 @@ def affine(y: Array, multiplier: Array, bias: Array, activation: int) -> Array:
     """clamp(y) * multiplier + bias, each step rounded to float32."""
     low, high = _CLAMPS[activation]
     clamped = np.clip(y.astype(np.float32), np.float32(low), np.float32(high))
-    return np.asarray(clamped * multiplier + bias, np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # as engines: infinite, no warning
+        return np.asarray(clamped * multiplier + bias, np.float32)
 
 
 def affine_folded(

@@ -103,7 +103,10 @@ class LceOperator:
         Raises:
             InputError: it has another one.
         """
-        made = self.function(value)
+        try:
+            made = self.function(value)
+        except MemoryError as error:
+            raise self.fail("its windows need more memory than there is") from error
         if made.shape != self.output.shape:
             raise self.fail(f"gives {list(made.shape)}, the file says {list(self.output.shape)}")
         return made

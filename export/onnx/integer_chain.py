@@ -5,7 +5,7 @@
 
 Between two layers any arithmetic may stand that works value by value and rises or falls with the sum: it is run
 for every sum there can be, and read off as thresholds (compress/binarization/thresholds.py). Networks with
-convolutions fold in torch (compress/binarization/fold.py).
+convolutions fold in torch (compress/binarization/fold.py), and as a graph (binary_links.py).
 """
 
 from __future__ import annotations

@@ -237,3 +237,34 @@ def test_any_broken_byte_of_the_options_is_an_error_of_ours_or_an_answer(tmp_pat
         broken = data[:index] + bytes([data[index] ^ 0x55]) + data[index + 1 :]
         with contextlib.suppress(EdgepressError):
             _open(_custom(_layer(), custom_options=broken), tmp_path).run([_ones((1, 4, 4, 2))])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_broken_files_are_errors_of_ours_or_run(seed: int, tmp_path: Path) -> None:
+    """Bytes set at random: layer tables and the reference raise nothing else."""
+    rng, whole = np.random.default_rng(seed), to_tflite(_hub(), binary="lce")
+    path, refused = tmp_path / "net.tflite", 0
+    for _ in range(40):
+        data = bytearray(whole)
+        for place in rng.integers(8, len(data), 3):
+            data[place] = rng.choice([0, 1, 127, 255, data[place] ^ 1 << int(rng.integers(8))])
+        path.write_bytes(bytes(data))
+        for action in (lambda: layer_table(path), lambda: _zeros(open_session(path))):
+            try:
+                action()
+            except EdgepressError:
+                refused += 1
+    assert 10 < refused < 80
+
+
+def _zeros(session: Any) -> None:
+    session.run([np.zeros(spec.shape, spec.dtype) for spec in session.artifact.inputs])
+
+
+def test_a_table_of_an_operator_without_operands_is_refused() -> None:
+    model = _layer()
+    with pytest.raises(InputError, match="lacks an operand"):
+        layer_table(write(_custom(model, inputs=(0,))))
+    bare = _tensor(model, 0, shape=())
+    with pytest.raises(InputError, match="without axes"):
+        layer_table(write(bare))
