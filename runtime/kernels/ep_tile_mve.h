@@ -81,8 +81,10 @@ static inline void ep_place_tile_mve(ep_tile_mve *t, const int8_t *x, ptrdiff_t 
     "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r10", "r11", "r12", "r14", "q0", "q1", "q2", "q3", "q4", "q5",   \
         "q6", "q7", "cc", "memory"
 
-/* Places in the code, and the constants. STEP_BYTES is the length of one step of the loop. */
+/* Places in the code, and the constants. STEP_BYTES is the length of one step of the loop. ADR counts from whole words:
+ * its section must be aligned to them. */
 #define EP_BEGIN_MVE(STEP_BYTES)                                                                                     \
+    ".p2align 2\n"                                                                                                   \
     "push {r7}\n"                                                                                                    \
     "ldr r0, [r9, #84]\n"                                                                                            \
     "mov r1, #" STEP_BYTES "\n"                                                                                      \

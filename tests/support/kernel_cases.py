@@ -1,5 +1,6 @@
 """Calls of int8 kernels on random shapes, packed for a core: what they must give by plain sums, and C that makes them.
 
+For layouts whose kernels read bias, multiplier and shift of each output and gather depthwise windows in no scratch.
 A case is one convolution, depthwise convolution or dense layer. All cases have buffers of the same sizes, as vectors of
 a firmware must; the C program makes the call with exactly the scratch that the layout says.
 """
@@ -40,7 +41,8 @@ static void call(const int32_t *p, const int8_t *x, const int8_t *w, const int32
         ep_conv_s8_args args = {window, gemm, p[20]};
         ep_conv_s8(&args, x, y, scratch);
     } else if (p[0] == 1) {
-        ep_depthwise_s8_args args = {window, p[15] / window.channels, w, c, c + n, c + 2 * n, p[20], p[17], p[18], p[19]};
+        ep_depthwise_s8_args args = {window, 1, w, c, c + n, c + 2 * n, p[20], p[17], p[18], p[19]};
+        args.multiples = p[15] / window.channels;
         ep_depthwise_s8(&args, x, y);
     } else {
         ep_dense_s8_args args = {window.batch, gemm};
