@@ -36,7 +36,7 @@ HOSTS = {
 
 def targets() -> list[tuple[str, str, tuple[str, ...], str]]:
     """(device, native compiler, its options for the device, compiler): gcc for all, clang once a layout."""
-    found = [(device, "gcc", flags) for device in ("generic", "x86-64") for flags in HOSTS.values()]
+    found = [("generic", "gcc", HOSTS["plain"]), *(("x86-64", "gcc", f) for f in HOSTS.values())]
     for device in DEVICES:
         if device in MCUS:
             emulation = load_profile(MCUS[device]).emulation
