@@ -22,11 +22,12 @@ MAGIC = b"EDGEPRESS-C\n"
 
 @dataclass(frozen=True)
 class CCall:
-    """One kernel call of the model: the function, the layer it belongs to, its multiply-accumulates."""
+    """One kernel call of the model: the function, the layer it belongs to, its multiply-accumulates, its constants."""
 
     function: str
     source: str
     macs: int
+    constant_bytes: int = 0
 
 
 @dataclass(frozen=True)

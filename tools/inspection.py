@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..runtime.artifact import FileMetadata, TensorSpec, detect_format, read_model_bytes
 from ..runtime.codec import to_json
 from ..runtime.files import sha256_bytes
 from .render import kib, number, plural, shape, shapes, table
+
+if TYPE_CHECKING:
+    from ..devices.layers import LayerTable
 
 SCHEMA = "edgepress-inspect/1"
 TOTALS = ("parameters", "macs", "binary_macs", "bit_operations", "weight_bytes")
@@ -35,7 +38,10 @@ def inspect_file(path: Path) -> dict[str, Any]:
 def _layers(source: Any, where: str) -> dict[str, Any]:
     from ..devices.layers import layer_table
 
-    found = layer_table(source, where)
+    return _rows(layer_table(source, where))
+
+
+def _rows(found: LayerTable) -> dict[str, Any]:
     return {
         "layers": [to_json(layer) for layer in found.layers],
         "totals": {key: getattr(found, key) for key in TOTALS},
@@ -73,6 +79,7 @@ def _onnx(data: bytes, where: str) -> dict[str, Any]:
 
 
 def _c_folder(data: bytes, where: str) -> dict[str, Any]:
+    from ..devices.layers_c import c_layers
     from ..runtime.c_folder import of_bytes
 
     folder = of_bytes(data, where)
@@ -80,7 +87,7 @@ def _c_folder(data: bytes, where: str) -> dict[str, Any]:
     sizes = ("arena_bytes", "arena_lower_bound_bytes", "weights_bytes")
     specs = {"inputs": folder.inputs, "outputs": folder.outputs, "metadata": folder.metadata}
     about = {key: getattr(folder, key) for key in (*keys, *sizes)}
-    return {"about": about, **_border(specs), "layers": [], "totals": {}, "notes": []}
+    return {"about": about, **_border(specs), **_rows(c_layers(folder, where))}
 
 
 def _onnx_spec(value: Any, quantized: Mapping[str, tuple[float, int]]) -> TensorSpec:
@@ -213,7 +220,8 @@ def _short(name: str, length: int = 36) -> str:
 
 
 def _totals_text(totals: Mapping[str, int]) -> str:
-    words = [f"{number(totals['parameters'])} parameters", f"{number(totals['macs'])} MACs"]
+    words = [f"{number(totals['parameters'])} parameters"] if totals["parameters"] else []
+    words.append(f"{number(totals['macs'])} MACs")
     if totals["binary_macs"]:
         words.append(f"{number(totals['binary_macs'])} of them binary")
     words.append(f"{number(totals['bit_operations'])} bit-operations")

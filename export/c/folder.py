@@ -20,6 +20,7 @@ from .lower import LoweredC
 from .names import identifier
 from .pack import layout_of, target_header
 from .packaging import PACKAGINGS, package
+from .program import constant_bytes
 from .vectors import Vector, vectors_text
 
 
@@ -80,7 +81,12 @@ def _manifest(unit: Unit, sources: list[str], code: list[str], metadata: FileMet
         "weights_bytes": lowered.program.weights_bytes,
         "operators": lowered.operators,
         "calls": [
-            {"function": call.function, "source": call.source, "macs": call.macs}
+            {
+                "function": call.function,
+                "source": call.source,
+                "macs": call.macs,
+                "constant_bytes": constant_bytes(lowered.program, call),
+            }
             for call in lowered.program.calls
         ],
         "kernels": list(dict.fromkeys(call.function for call in lowered.program.calls)),

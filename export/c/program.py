@@ -150,3 +150,16 @@ def lifetimes(program: Program) -> dict[int, tuple[int, int]]:
 def of_arena(program: Program, indices: Sequence[int]) -> list[int]:
     """Those of the tensors that lie in the arena."""
     return [index for index in indices if program.tensors[index].role == ""]
+
+
+def constant_bytes(program: Program, call: Call) -> int:
+    """Bytes of the constants that a call uses; one that several calls use counts for each."""
+    found: set[int] = set()
+    left: list[Any] = [call.fields, *(operand for operand, _ in call.reads)]
+    while left:
+        value = left.pop()
+        if isinstance(value, ConstantRef):
+            found.add(value.index)
+        elif isinstance(value, dict):
+            left += value.values()
+    return sum(program.constants[index][1].nbytes for index in found)

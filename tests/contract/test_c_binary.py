@@ -89,8 +89,13 @@ def test_weights_are_one_bit(tmp_path: Path) -> None:
     facts = parse((folder / MANIFEST).read_bytes())
     words = [t for t in made.model.tensors if t.name.endswith("/filter")]
     assert facts.weights_bytes < sum(t.data.nbytes for t in words if t.data is not None) + 2048
-    convolution = next(call for call in facts.calls if call.function.startswith("ep_bconv2d"))
-    assert convolution.macs == c_bits.macs(made)
+    from edgepress.devices.layers_c import c_layers
+
+    table = c_layers(facts)
+    assert table.binary_macs == table.bit_operations == c_bits.macs(made)
+    (row,) = table.layers
+    assert row.weight_bits == row.activation_bits == 1
+    assert row.weight_bytes <= facts.weights_bytes
 
 
 @pytest.mark.parametrize(("name", "right"), [("1w1a", 4653), ("2w2a", 4831)])

@@ -40,7 +40,7 @@ def c_files(
     """
     from ...export.c import to_c
 
-    export, hub = inputs.recipe.export, expand(model)
+    export = inputs.recipe.export
     options: dict[str, Any] = {
         "precision": precision,
         "io": export.io,
@@ -51,7 +51,7 @@ def c_files(
         "metadata": metadata,
     }
     name = inputs.recipe.name
-    files = to_c(hub, name, **options)
+    files = to_c(model, name, **options)
     if not export.c_vectors:
         return files
     made = parse(files[MANIFEST])
@@ -60,7 +60,8 @@ def c_files(
             "test vectors of a model that keeps a state are not written", hint="leave c_vectors out"
         )
     samples = inputs.proof_samples(SPLIT, export.c_vectors)
-    return to_c(hub, name, **options, vectors=vectors_of(hub, made, precision, samples))
+    vectors = vectors_of(expand(model), made, precision, samples)
+    return to_c(model, name, **options, vectors=vectors)
 
 
 def vectors_of(
