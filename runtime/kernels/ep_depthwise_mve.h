@@ -197,8 +197,8 @@ static void ep_any_sums_mve(const ep_depthwise_s8_args *args, const int8_t *stri
         s.bias = args->bias[n];
         s.multiplier = args->multiplier[n];
         s.shift = args->shift[n];
-        ep_fours_mve(w, &s, strip + (n / args->multiples - channel) * 4, args->weights + (ptrdiff_t)n * taps, count, y + n,
-                     outputs);
+        ep_fours_mve(w, &s, strip + (n / args->multiples - channel) * 4, args->weights + (ptrdiff_t)n * taps, count,
+                     y + n, outputs);
     }
 }
 

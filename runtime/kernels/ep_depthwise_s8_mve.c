@@ -1,5 +1,5 @@
-/* ep_depthwise_s8 for EP_LAYOUT_MVE: weights [outputs][kernel_h / 4][kernel_w / 4][4 columns][4 lines], filled up with 0;
- * the input's zero point in the bias. A strip holds sixteen channels of some columns of four lines, the lines of a
+/* ep_depthwise_s8 for EP_LAYOUT_MVE: weights [outputs][kernel_h / 4][kernel_w / 4][4 columns][4 lines], filled up with
+ * 0; the input's zero point in the bias. A strip holds sixteen channels of some columns of four lines, the lines of a
  * channel beside each other: one gathering load brings a channel's window of 4 x 4, its sum is one instruction. */
 #include "ep_depthwise_s8.h"
 

@@ -24,6 +24,25 @@ static const int8_t *at(const ep_window *w, const int8_t *x, const region *r, in
     return x + ((ptrdiff_t)line * w->in_w + column) * w->channels;
 }
 
+#if defined(EP_TARGET_MVE)
+
+static void largest(const ep_pool_s8_args *args, const int8_t *x, const region *r, int8_t *EP_RESTRICT y)
+{
+    const ep_window *w = &args->window;
+    for (int32_t n = 0; n < w->channels; n += 16) {
+        const mve_pred16_t lanes = vctp8q((uint32_t)(w->channels - n));
+        int8x16_t most = vdupq_n_s8((int8_t)args->low);
+        for (int32_t i = r->from_h; i < r->to_h; i++) {
+            const int8_t *pixel = at(w, x, r, i, r->from_w) + n;
+            for (int32_t j = r->from_w; j < r->to_w; j++, pixel += w->dilation_w * w->channels)
+                most = vmaxq_s8(most, vldrbq_z_s8(pixel, lanes));
+        }
+        vstrbq_p_s8(y + n, vminq_s8(most, vdupq_n_s8((int8_t)args->high)), lanes);
+    }
+}
+
+#else
+
 static void largest(const ep_pool_s8_args *args, const int8_t *x, const region *r, int8_t *EP_RESTRICT y)
 {
     const ep_window *w = &args->window;
@@ -35,6 +54,8 @@ static void largest(const ep_pool_s8_args *args, const int8_t *x, const region *
         }
     for (int32_t n = 0; n < w->channels; n++) y[n] = y[n] > args->high ? (int8_t)args->high : y[n];
 }
+
+#endif
 
 void ep_max_pool_s8(const ep_pool_s8_args *args, const int8_t *x, int8_t *y)
 {

@@ -19,7 +19,7 @@ typedef struct {
     ptrdiff_t multiplier, shift;    /* 12, 16: distance to those of four outputs from behind their biases */
     const int8_t *x0, *x1;          /* 20, 24 */
     int32_t turns;                  /* 28: of the loop over four steps */
-    uintptr_t start, go_on, finish; /* 32, 36, 40: places in the code: of a row's begin, of its whole steps, of the end */
+    uintptr_t start, go_on, finish; /* 32, 36, 40: in the code: begin of a row, whole steps, end */
     int32_t first;                  /* 44: elements of a first step that is not whole */
     const int32_t *bias;            /* 48 */
     const int8_t *weights;          /* 52 */

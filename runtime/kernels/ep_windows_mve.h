@@ -1,5 +1,5 @@
 /* Sums of windows of 4 x 4 for Helium, in assembly: the lanes of channels [column][16 channels][4 lines] in a strip.
- * Only for targets with MVE. Results as ep_requant.h says for factors below 1/2; those of other channels are of no use. */
+ * Only for targets with MVE. Results as ep_requant.h says for factors below 1/2; other channels' are of no use. */
 #ifndef EP_WINDOWS_MVE_H
 #define EP_WINDOWS_MVE_H
 
