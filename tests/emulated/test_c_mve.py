@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgepress.devices.emulate_c import run_c
 from edgepress.devices.emulate_mcu import Tools, find_tools, run_firmware
 from edgepress.devices.firmware_program import Program
 from edgepress.devices.firmware_vectors import Vectors
@@ -13,7 +14,8 @@ from edgepress.devices.profile import load_profile
 from edgepress.export.c.kernels import TARGET, needed
 from edgepress.export.c.pack import target_header
 from edgepress.runtime.errors import MissingToolError, ParityError
-from support import kernel_cases
+from edgepress.runtime.session import open_session
+from support import c_fuzz, c_models, kernel_cases
 
 pytestmark = pytest.mark.emulated
 
@@ -141,3 +143,20 @@ def test_sums_in_vectors_are_those_of_single_elements(tools: Tools, tmp_path: Pa
     vectors = Vectors(inputs, [(np.zeros(1, np.int8),)] * len(inputs))
     program = small_program(tmp_path, SUMS, "ep_add_s8.h")
     run_firmware(load_profile(DEVICE), program, vectors, tools=tools)
+
+
+@pytest.mark.parametrize("seed", [1, 5, 8, 18])
+def test_random_networks_give_what_they_give_here(tools: Tools, seed: int, tmp_path: Path) -> None:
+    """Pools, sums, tables, joins and layers: packed for no core and run here, packed for this one and run there."""
+    pytest.importorskip("torch")
+    hub = c_fuzz.random_hub(seed)
+    int8 = c_models.planned(hub, c_fuzz.samples(hub, 6, seed))
+    session = open_session(c_models.write(int8, tmp_path / "here"), "native")
+    rng = np.random.default_rng(seed)
+    inputs = [
+        [rng.integers(-128, 128, spec.shape).astype(np.int8) for spec in session.artifact.inputs]
+        for _ in range(8)
+    ]
+    vectors = Vectors(inputs, [session.run(row) for row in inputs])
+    folder = c_models.write(int8, tmp_path / "there", device=CORE)
+    run_c(folder, load_profile(DEVICE), vectors, tools=tools)
