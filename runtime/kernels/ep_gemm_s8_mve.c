@@ -69,7 +69,7 @@ static void two_rows(ep_tile_mve *tile)
                      "subs r2, r2, #1\n"
                      "str r2, [r9, #68]\n"
                      "bgt 1b\n"
-                     "pop {r7}\n"
+                     "ldr r7, [r9, #92]\n"
                      : "+r"(t)
                      :
                      : EP_CLOBBERS_MVE);
@@ -114,7 +114,7 @@ static void one_row(ep_tile_mve *tile)
                      "subs r4, r4, #4\n"
                      "stm r9, {r0, r2, r4}\n"
                      "bgt 2b\n"
-                     "pop {r7}\n"
+                     "ldr r7, [r9, #92]\n"
                      : "+r"(t)
                      :
                      : EP_CLOBBERS_MVE);

@@ -30,9 +30,10 @@ typedef struct {
     int32_t zero, low, high;        /* 72, 76, 80 */
     int32_t skip;                   /* 84: steps that the first turn leaves out */
     int32_t kind;                   /* 88: one of EP_FINISH_... */
+    uint32_t saved;                 /* 92: register 7 */
 } ep_tile_mve;
 
-typedef char ep_assert_tile[offsetof(ep_tile_mve, first) == 44 && offsetof(ep_tile_mve, kind) == 88 ? 1 : -1];
+typedef char ep_assert_tile[offsetof(ep_tile_mve, first) == 44 && offsetof(ep_tile_mve, saved) == 92 ? 1 : -1];
 
 #define EP_FINISH_NEGATIVE 0 /* every factor is below 1/2 */
 #define EP_FINISH_POSITIVE 1 /* also, what is below the zero point is clamped to it */
@@ -85,7 +86,7 @@ static inline void ep_place_tile_mve(ep_tile_mve *t, const int8_t *x, ptrdiff_t 
  * its section must be aligned to them. */
 #define EP_BEGIN_MVE(STEP_BYTES)                                                                                     \
     ".p2align 2\n"                                                                                                   \
-    "push {r7}\n"                                                                                                    \
+    "str r7, [r9, #92]\n"                                                                                            \
     "ldr r0, [r9, #84]\n"                                                                                            \
     "mov r1, #" STEP_BYTES "\n"                                                                                      \
     "adr.w r2, 5f\n"                                                                                                 \

@@ -18,7 +18,7 @@ typedef struct {
     ptrdiff_t step, back;                     /* 36, 40: from the results of a group to the next, of a window */
     ptrdiff_t row, line;                      /* 44, 48: from row to row: results; columns, from behind the groups */
     int32_t zero;                             /* 52 */
-    int32_t unused[2];
+    uint32_t saved, unused;                   /* 56: register 7 */
     uint32x4_t from;                          /* 64: addresses of a window's columns, a group and four bytes before */
     uint32x4_t places;                        /* 80: offsets of a group's results */
     int32x4_t low, high;                      /* 96, 112 */
@@ -31,12 +31,14 @@ typedef char ep_assert_windows[offsetof(ep_windows, zero) == 52 && offsetof(ep_w
         "q6", "q7", "cc", "memory"
 
 /* r3 bias, r5 multiplier, r7 shift, r8 zero point, r1 results, r10 those of the row, r11 step, r12 rows; q2 addresses,
- * q3 places, q4 weights; sums in r0 r2 r4 r6. */
+ * q3 places, q4 weights, q6 and q7 bounds; sums in r0 r2 r4 r6. */
 #define EP_CHANNEL_MVE                                                                                               \
-    "push {r7}\n"                                                                                                    \
+    "str r7, [r9, #56]\n"                                                                                            \
     "ldr r8, [r9, #52]\n"                                                                                            \
     "ldr r11, [r9, #36]\n"                                                                                           \
     "vldrw.32 q3, [r9, #80]\n"                                                                                       \
+    "vldrw.32 q6, [r9, #96]\n"                                                                                       \
+    "vldrw.32 q7, [r9, #112]\n"                                                                                      \
     "1:\n"                                                                                                           \
     "ldm r9, {r0, r2, r4, r6, r10}\n"                                                                                \
     "ldr r3, [r0], #4\n"                                                                                             \
@@ -79,31 +81,28 @@ typedef char ep_assert_windows[offsetof(ep_windows, zero) == 52 && offsetof(ep_w
     "subs r0, r0, #1\n"                                                                                              \
     "str r0, [r9, #20]\n"                                                                                            \
     "bgt 1b\n"                                                                                                       \
-    "pop {r7}\n"
+    "ldr r7, [r9, #56]\n"
 
 #define EP_FOUR_SUMS_MVE                                                                                             \
     "vldrw.u32 q0, [q2, #128]!\n"                                                                                    \
     "vmladav.s8 r0, q0, q4\n"                                                                                        \
     "vmladav.s8 r2, q0, q5\n"                                                                                        \
-    "vmladav.s8 r4, q0, q6\n"                                                                                        \
-    "vmladav.s8 r6, q0, q7\n" EP_SCALED_MVE                                                                          \
-    "vldrw.32 q1, [r9, #96]\n"                                                                                       \
-    "vmax.s32 q0, q0, q1\n"                                                                                          \
-    "vldrw.32 q1, [r9, #112]\n"                                                                                      \
-    "vmin.s32 q0, q0, q1\n"                                                                                          \
+    "vshr.u32 q0, q0, #8\n"                                                                                          \
+    "vmladav.s8 r4, q0, q4\n"                                                                                        \
+    "vmladav.s8 r6, q0, q5\n" EP_SCALED_MVE                                                                          \
+    "vmax.s32 q0, q0, q6\n"                                                                                          \
+    "vmin.s32 q0, q0, q7\n"                                                                                          \
     "vstrb.32 q0, [r1, q3]\n"
 
-/* Groups of two neighbours on two lines: one load, four sums with shifted weights. A window that is left is computed
- * with the one before it. */
+/* Groups of two neighbours on two lines: one load, four sums; the weights are shifted by a column, the window by a
+ * line. A window that is left is computed with the one before it. */
 static void ep_paired_windows_mve(ep_windows *windows)
 {
     register ep_windows *t __asm__("r9") = windows;
     __asm__ volatile(EP_CHANNEL_MVE
                      "vmov q5, q4\n"
                      "mov r0, #0\n"
-                     "vshlc q5, r0, #32\n"
-                     "vshl.i32 q6, q4, #8\n"
-                     "vshl.i32 q7, q5, #8\n" EP_ROW_MVE EP_FOUR_SUMS_MVE
+                     "vshlc q5, r0, #32\n" EP_ROW_MVE EP_FOUR_SUMS_MVE
                      "add r1, r1, r11\n"
                      "le lr, 3b\n"
                      "4:\n"
@@ -127,16 +126,14 @@ static void ep_paired_windows_mve(ep_windows *windows)
     EP_SUM_MVE("r4")                                                                                                 \
     EP_SUM_MVE("r6")                                                                                                 \
     EP_SCALED_MVE                                                                                                    \
-    "vmax.s32 q0, q0, q5\n"                                                                                          \
-    "vmin.s32 q0, q0, q6\n"
+    "vmax.s32 q0, q0, q6\n"                                                                                          \
+    "vmin.s32 q0, q0, q7\n"
 
 /* Groups of four windows of a line, two columns apart. */
 static void ep_wide_windows_mve(ep_windows *windows)
 {
     register ep_windows *t __asm__("r9") = windows;
-    __asm__ volatile(EP_CHANNEL_MVE
-                     "vldrw.32 q5, [r9, #96]\n"
-                     "vldrw.32 q6, [r9, #112]\n" EP_ROW_MVE EP_FOUR_WINDOWS_MVE
+    __asm__ volatile(EP_CHANNEL_MVE EP_ROW_MVE EP_FOUR_WINDOWS_MVE
                      "vstrb.32 q0, [r1, q3]\n"
                      "add r1, r1, r11\n"
                      "le lr, 3b\n"
