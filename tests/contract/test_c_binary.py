@@ -214,3 +214,18 @@ def test_thresholds_on_sums_are_those_of_float32(reach: int) -> None:
     sums = np.arange(-reach, reach + 1)[:, None]
     negative = (sums.astype(np.float32) * slope + bias) < 0
     np.testing.assert_array_equal(sums < found, negative)
+
+
+def test_the_command_line_exports_one_bit(tmp_path: Path) -> None:
+    """A packed ONNX file becomes one-bit kernels, and `inspect` counts its bits."""
+    import onnx
+    from support.commands import call
+
+    model = NETS["borders of +1"]().hub()
+    onnx.save(model, tmp_path / "net.onnx")
+    done = call("export", tmp_path / "net.onnx", "--format", "c", "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    (folder,) = (tmp_path / "out").glob("*.c")
+    told = call("inspect", folder, "--json").document
+    assert told["totals"]["binary_macs"] == told["totals"]["macs"] > 0
+    assert {row["weight_bits"] for row in told["layers"]} == {1}
