@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +87,17 @@ def measure_adb_c(
         # a device that is gone cleans nothing; the next visit sweeps
         with contextlib.suppress(EdgepressError):
             way.remove(folder)
+    return _measurement(device, facts, sent, states, runs, options)
+
+
+def _measurement(
+    device: str,
+    facts: Mapping[str, str],
+    sent: _Sent,
+    states: Sequence[dict[str, str]],
+    runs: Sequence[BenchmarkRun],
+    options: BoardOptions,
+) -> Measurement:
     samples = [list(run.samples_ms) for run in runs]
     values = {"latency_ms": summarise_arm(samples).location}
     first = [run.first_invoke_ms for run in runs if run.first_invoke_ms is not None]

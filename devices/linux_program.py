@@ -20,7 +20,7 @@ from pathlib import Path
 from ..runtime.errors import EngineCrashedError, InputError, ToolFailedError
 from ..runtime.files import sha256_bytes, write_text
 from .build_once import RECEIPT, build_once, key_of
-from .child_process import run_child
+from .child_process import Ended, run_child
 from .firmware import RETURNED, harness_text
 from .firmware_counts import Counts, read_counts
 from .firmware_elf import ENTRY
@@ -36,6 +36,8 @@ from .tools_needed import run_tool
 ALWAYS = ("-static", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections")
 KEPT_BUILDS = 64
 DEFAULT_TIMEOUT_S = 300.0
+
+_EXIT_PROGRAM = 66
 
 
 @dataclass(frozen=True)
@@ -182,16 +184,9 @@ def run_linux(
             command += ["-plugin", f"{str(plugin).replace(',', ',,')},out=counts.jsonl{places}"]
         command += [str(built.elf), "vectors.bin", "outputs.bin"]
         ended = run_child(command, folder, timeout_s, {"LC_ALL": "C"})
-        if ended.code is None:
-            raise EngineCrashedError(f"the program did not end within {timeout_s:g} s", where=where)
-        if ended.code < 0 or ended.code > 128:
-            raise EngineCrashedError(f"the program crashed: {ended.last_words}", where=where)
-        if ended.code not in (0, 66):
-            raise ToolFailedError(
-                f"QEMU ended with status {ended.code}: {ended.last_words}", where=where
-            )
+        _check_exit(ended, timeout_s, where)
         rows = unpack((folder / "outputs.bin").read_bytes(), vectors, layout, where)
-        if ended.code == 66:
+        if ended.code == _EXIT_PROGRAM:
             said = rows[-1].said if rows else "unknown"
             raise InputError(f"the program gave the error {said}", where=where)
         counts = Counts((), ())
@@ -202,6 +197,18 @@ def run_linux(
     if prove:
         check_parity(rows, vectors, where)
     return LinuxRun(Run(rows, counts, no_counts), classes)
+
+
+def _check_exit(ended: Ended, timeout_s: float, where: str) -> None:
+    """Raise what a run that did not end well means; the program's own errors are left to the caller."""
+    if ended.code is None:
+        raise EngineCrashedError(f"the program did not end within {timeout_s:g} s", where=where)
+    if ended.code < 0 or ended.code > 128:
+        raise EngineCrashedError(f"the program crashed: {ended.last_words}", where=where)
+    if ended.code not in (0, _EXIT_PROGRAM):
+        raise ToolFailedError(
+            f"QEMU ended with status {ended.code}: {ended.last_words}", where=where
+        )
 
 
 def _address(built: LinuxProgram, name: str) -> int:
