@@ -2,10 +2,11 @@
 
     python -m edgepress.tools.bench.native_instructions NET... --device cortex-m4 [--layers] [--against litert]
 
-NET is a network of the zoo with seeded weights, calibrated on seeded noise: counts hardly depend on the values. It is
-exported for the core, built at -O3, run on seeded inputs under QEMU, and its outputs must be those of the integer
-reference to the last bit. `--against litert` (boards) counts the same network as a TFLite file in LiteRT in the same
-call; what Python and the marks take is off both. Evidence "emulated": instructions, never milliseconds.
+NET is a network of the zoo with seeded weights, calibrated on seeded noise: counts hardly depend on the values; or an
+int8 TFLite file of MLPerf Tiny (`lite_hub.py`). It is exported for the core, built at -O3, run on seeded inputs under
+QEMU, and its outputs must be those of the integer reference to the last bit. `--against litert` (boards) counts the
+same network as a TFLite file in LiteRT in the same call; what Python and the marks take is off both. Evidence
+"emulated": instructions, never milliseconds.
 """
 
 from __future__ import annotations
@@ -76,12 +77,17 @@ def export(hub: Any, name: str, device: str, folder: Path) -> Path:
     return target
 
 
-def samples_of(name: str, count: int = SAMPLES, seed: int = 1) -> list[Sample]:
-    """Seeded inputs of a zoo network, batch 1."""
-    from ...compress.zoo import entry
+def hub_named(name: str) -> Any:
+    """The quantized hub of a zoo network or of a TFLite file."""
+    from .lite_hub import hub_of
 
+    return hub_of(Path(name)) if name.endswith(".tflite") else int8_hub(name)
+
+
+def samples_of(hub: Any, count: int = SAMPLES, seed: int = 1) -> list[Sample]:
+    """Seeded inputs of a hub."""
     rng = np.random.default_rng(seed)
-    shapes = [(1, *shape) for shape in entry(name).input_shapes]
+    shapes = [[d.dim_value for d in v.type.tensor_type.shape.dim] for v in hub.graph.input]
     return [tuple(rng.normal(size=s).astype(np.float32) for s in shapes) for _ in range(count)]
 
 
@@ -123,10 +129,10 @@ def _same(spec: TensorSpec, mine: Any, theirs: Any, where: str) -> None:
 
 def count(name: str, core: str, hub: Any, folder: Path) -> Row:
     """Export, prove, count."""
-    exported = export(hub, name, core, folder)
-    vectors = proven_vectors(hub, exported, samples_of(name))
+    exported = export(hub, Path(name).stem, core, folder)
+    vectors = proven_vectors(hub, exported, samples_of(hub))
     result = run_c(exported, load_profile(PROFILES[core]), vectors, calls=True)
-    return row_of(name, core, result)
+    return row_of(Path(name).stem, core, result)
 
 
 def row_of(name: str, core: str, result: CResult) -> Row:
@@ -154,7 +160,9 @@ def count_engine(name: str, core: str, engine: str, hub: Any, macs: int, folder:
     from ...export.tflite import to_tflite
     from ...runtime.timing import random_inputs
 
-    path = write_bytes(folder / f"{name}.tflite", to_tflite(hub))
+    path = Path(name)
+    if not name.endswith(".tflite"):
+        path = write_bytes(folder / f"{name}.tflite", to_tflite(hub))
     session = open_session(path, engine)
     given = random_inputs(session.artifact.inputs, 0)
     # this machine's outputs are not asked for: engines round differently on another architecture
@@ -165,7 +173,7 @@ def count_engine(name: str, core: str, engine: str, hub: Any, macs: int, folder:
         for key, value in found.values.items()
         if key.startswith("instructions_")
     }
-    return Row(name, core, engine, total, macs, macs / total, 0, 0, 0, kinds, ())
+    return Row(path.stem, core, engine, total, macs, macs / total, 0, 0, 0, kinds, ())
 
 
 def calls_table(row: Row) -> str:
@@ -208,7 +216,9 @@ def line(row: Row, base: Row | None = None) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Count and print; gives the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("networks", nargs="*", metavar="NET", help=", ".join(NETWORKS))
+    parser.add_argument(
+        "networks", nargs="*", metavar="NET", help=f"{', '.join(NETWORKS)}, or a file"
+    )
     parser.add_argument("--device", required=True, help="one or several of " + ", ".join(PROFILES))
     parser.add_argument("--layers", action="store_true", help="a table of the kernel calls as well")
     parser.add_argument("--against", metavar="ENGINE", help="litert or tflite; boards only")
@@ -224,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory() as name:
             for network in options.networks or NETWORKS:
-                hub = int8_hub(network)
+                hub = hub_named(network)
                 for core in cores:
                     rows.append(row := count(network, core, hub, Path(name)))
                     print(line(row), flush=True)
