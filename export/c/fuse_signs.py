@@ -2,6 +2,7 @@
 
     LceBconv2d to float, LceQuantize                         -> to bits
     LceBconv2d to float, MAX_POOL_2D, LceQuantize            -> to bits, LceBMaxPool2d
+    ADD of one float a channel, LceQuantize                  -> LceQuantize with the option "zeros", x < -constant
 
 This is what layers with borders of 0 need: their sums have another largest value at the border, which thresholds on
 popcounts (Larq Compute Engine's) cannot follow; those on sums can. y multiplier + bias rises with y, or falls and the
@@ -29,6 +30,8 @@ def hand_on_signs(model: LiteModel) -> LiteModel:
     made = replace(model, tensors=tensors, operators=operators)
     changed = False
     for operator in model.operators:
+        if operator.custom_code == "LceQuantize":
+            changed |= _learned_zeros(made, operator)
         if operator.custom_code == CONVOLUTION and tensors[operator.outputs[0]].dtype == "float32":
             changed |= _hand_on(made, operator)
     return made if changed else model
@@ -68,6 +71,29 @@ def _hand_on(model: LiteModel, layer: LiteOperator) -> bool:
         at = model.operators.index(last)
         model.operators[at] = _bit_pool(pool, target, last.outputs[0])
         model.operators.remove(pool)
+    return True
+
+
+def _learned_zeros(model: LiteModel, layer: LiteOperator) -> bool:
+    """A sum has the sign of x + t, and x < -t is what it says: rounding never crosses 0."""
+    x = layer.inputs[0]
+    adds = [op for op in model.operators if x in op.outputs and op.code == "ADD"]
+    if len(adds) != 1 or _reader(model, x) is not layer or model.tensors[x].dtype != "float32":
+        return False
+    if adds[0].options.get("fused_activation_function", "NONE") != "NONE":
+        return False
+    sides = [model.tensors[index] for index in adds[0].inputs]
+    constant = next((n for n, side in enumerate(sides) if side.data is not None), -1)
+    shape = tuple(model.tensors[x].shape)
+    if constant < 0 or tuple(sides[1 - constant].shape) != shape:
+        return False
+    data = sides[constant].data
+    if data is None or data.size != shape[-1] or data.shape[-1:] != shape[-1:]:
+        return False
+    options = {**layer.options, "zeros": -data.reshape(-1)}
+    made = replace(layer, inputs=(adds[0].inputs[1 - constant],), options=options)
+    model.operators[model.operators.index(layer)] = made
+    model.operators.remove(adds[0])
     return True
 
 

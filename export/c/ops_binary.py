@@ -40,6 +40,9 @@ def quantize(builder: Builder, operator: LiteOperator) -> None:
         zero = builder.zero(x)
     rows, channels = size_of(tensor.shape[:-1]), int(tensor.shape[-1])
     arguments: Fields = {"rows": rows, "channels": channels, "zero": zero, "zeros": 0}
+    if "zeros" in operator.options:
+        name = f"{builder.tensor(y).name}/zeros"
+        arguments["zeros"] = builder.constant(name, operator.options["zeros"])
     _call(builder, operator, f"ep_bits_pack_{kind}", "ep_bits", arguments, x, y)
 
 

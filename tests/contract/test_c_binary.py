@@ -229,3 +229,37 @@ def test_the_command_line_exports_one_bit(tmp_path: Path) -> None:
     told = call("inspect", folder, "--json").document
     assert told["totals"]["binary_macs"] == told["totals"]["macs"] > 0
     assert {row["weight_bits"] for row in told["layers"]} == {1}
+
+
+@pytest.mark.parametrize("device", ["generic", "x86-64"])
+@pytest.mark.parametrize("channels", [5, 32, 70])
+def test_learned_thresholds_are_compared_with(channels: int, device: str, tmp_path: Path) -> None:
+    """x + t in front of a sign costs no addition, ties included."""
+    learned = np.random.default_rng(2).normal(size=(1, channels, 1, 1)).astype(np.float32)
+    hub = HubMaker((1, channels, 6, 6)).node("Add", learned).conv((9, channels, 3, 3)).hub()
+    session = c_models.opened(hub, tmp_path, device=device)
+    assert "ep_add_f32" not in session_kernels(tmp_path)
+    for seed in range(3):
+        x = inputs_of(hub, seed)
+        x[:, :, 0] = -learned[:, :, 0]
+        wanted = c_models.onnx_outputs(hub, (x,))[0]
+        np.testing.assert_array_equal(run_real(session, (x,))[0], wanted)
+
+
+def test_binary_resnet20_equals_onnx(tmp_path: Path) -> None:
+    """Seeded weights and statistics: the first real layer sums in another order, and no sign flips here."""
+    torch = pytest.importorskip("torch")
+    from edgepress.compress.binarization.binarize import binarize
+    from edgepress.compress.zoo import build
+
+    torch.manual_seed(0)
+    binary = binarize(build("resnet20").eval(), torch.zeros(1, 3, 32, 32)).eval()
+    hub = hubs.from_torch(binary, [(1, 3, 32, 32)], binary=True)
+    session = c_models.opened(hub, tmp_path, device="x86-64")
+    for seed in range(3):
+        sample = (inputs_of(hub, seed),)
+        wanted = c_models.onnx_outputs(hub, sample)[0]
+        found = run_real(session, sample)[0]
+        np.testing.assert_allclose(
+            found, wanted, rtol=1e-5, atol=1e-5 * float(np.abs(wanted).max())
+        )
