@@ -15,6 +15,7 @@ from ..tflite.ir import LiteModel, LiteOperator
 from ..tflite.lower import lower as lower_to_tflite
 from .builder import Builder
 from .fuse_bits import fuse
+from .fuse_pads import fuse_pads
 from .fuse_signs import hand_on_signs
 from .fuse_weights import keep_integers
 from .layout import ROWS, Layout
@@ -120,7 +121,7 @@ def lower_model(
         UnsupportedOperatorError: no kernel for an operator; node and what to do are told.
         UsageError: a state that the model has not.
     """
-    model = keep_integers(hand_on_signs(fuse(model)))
+    model = fuse_pads(keep_integers(hand_on_signs(fuse(model))))
     pairs = find_pairs(model, states or {})
     model = with_same_scales(model, pairs)
     program, operators = _program(model, layout, pairs)

@@ -29,6 +29,8 @@ def window_fields(
     if options.get("padding") == "SAME":
         reach = [(kernel[i] - 1) * dilation[i] + 1 for i in (0, 1)]
         pads = tuple(same_pads(source[1 + i], reach[i], stride[i])[0] for i in (0, 1))  # type: ignore[assignment]
+    elif "pad_h" in options:
+        pads = (int(options["pad_h"]), int(options["pad_w"]))
     return {
         "batch": source[0],
         "in_h": source[1],
