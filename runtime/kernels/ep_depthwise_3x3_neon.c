@@ -5,6 +5,10 @@
 
 #include "ep_requant_neon.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-schedule-insns") /* which gathers loads until registers run out */
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 
 /* Eight channels of one layer. */
@@ -91,7 +95,7 @@ INLINE void add(const weights *w, column c0, column c1, column c2, int32x4_t *lo
 #endif
 
 typedef struct {
-    const ep_window *window;
+    ep_window window;
     ep_finish_neon finish;
     weights taps;
     int32x4_t bias[2], multiplier[2], shift[2];
@@ -121,7 +125,7 @@ INLINE column inside(const job *j, const lines *l, int32_t at)
 
 INLINE column any(const job *j, const lines *l, int32_t at)
 {
-    if (at < 0 || at >= j->window->in_w) return column_of(j->outside, j->outside, j->outside);
+    if (at < 0 || at >= j->window.in_w) return column_of(j->outside, j->outside, j->outside);
     return inside(j, l, at);
 }
 
@@ -135,7 +139,7 @@ INLINE void put(const job *j, column c0, column c1, column c2, int8_t *y)
 /* One line of results, neighbouring windows two columns in common. */
 INLINE void line_of_1(const job *j, const lines *l, int8_t *y)
 {
-    const ep_window *w = j->window;
+    const ep_window *w = &j->window;
     const ptrdiff_t step = w->channels;
     const int32_t last = w->in_w - 2 + w->pad_w < w->out_w ? w->in_w - 2 + w->pad_w : w->out_w; /* inside up to it */
     int32_t i = 0, at = 2 - w->pad_w;
@@ -159,7 +163,7 @@ INLINE void line_of_1(const job *j, const lines *l, int8_t *y)
 /* The same at any other stride. */
 INLINE void line_of_any(const job *j, const lines *l, int8_t *y)
 {
-    const ep_window *w = j->window;
+    const ep_window *w = &j->window;
     int32_t at = -w->pad_w;
     column a = any(j, l, at), b, c;
     for (int32_t i = 0; i < w->out_w; i++, y += w->channels) {
@@ -172,9 +176,9 @@ INLINE void line_of_any(const job *j, const lines *l, int8_t *y)
 }
 
 /* Eight channels of the whole image. */
-INLINE void block(const job *j, const int8_t *x, const int8_t *outside, int8_t *y)
+INLINE void block(const job *j, int next, const int8_t *x, const int8_t *outside, int8_t *y)
 {
-    const ep_window *w = j->window;
+    const ep_window *w = &j->window;
     const ptrdiff_t line = (ptrdiff_t)w->in_w * w->channels;
     for (int32_t i = 0; i < w->out_h; i++, y += (ptrdiff_t)w->out_w * w->channels) {
         const int32_t top = i * w->stride_h - w->pad_h;
@@ -184,12 +188,24 @@ INLINE void block(const job *j, const int8_t *x, const int8_t *outside, int8_t *
             l.at[a] = is_inside ? x + (top + a) * line : outside;
             l.step[a] = is_inside ? w->channels : 0;
         }
-        if (w->stride_w == 1)
+        if (next)
             line_of_1(j, &l, y);
         else
             line_of_any(j, &l, y);
     }
 }
+
+static void whole(const job *all, const int8_t *x, const int8_t *outside, int8_t *y)
+{
+    job j = *all;
+    j.left = 8;
+    if (j.window.stride_w == 1)
+        block(&j, 1, x, outside, y);
+    else
+        block(&j, 0, x, outside, y);
+}
+
+static void part(const job *j, const int8_t *x, const int8_t *outside, int8_t *y) { block(j, 0, x, outside, y); }
 
 int ep_depthwise_3x3_neon(const ep_depthwise_s8_args *args, const int8_t *x, int8_t *y)
 {
@@ -197,7 +213,7 @@ int ep_depthwise_3x3_neon(const ep_depthwise_s8_args *args, const int8_t *x, int
     int8_t outside[8];
     job j;
     if (!ep_is_3x3(args)) return 0;
-    j.window = &args->window;
+    j.window = args->window;
     j.finish = ep_load_finish_neon(args->zero, args->low, args->high, args->shift, channels);
     j.outside = vdup_n_s8((int8_t)args->in_zero);
     vst1_s8(outside, j.outside);
@@ -209,7 +225,10 @@ int ep_depthwise_3x3_neon(const ep_depthwise_s8_args *args, const int8_t *x, int
             j.multiplier[i] = vld1q_s32(args->multiplier + first + 4 * i);
             j.shift[i] = vld1q_s32(args->shift + first + 4 * i);
         }
-        block(&j, x + first, outside, y + first);
+        if (j.left >= 8)
+            whole(&j, x + first, outside, y + first);
+        else
+            part(&j, x + first, outside, y + first);
     }
     return 1;
 }

@@ -16,6 +16,10 @@ static inline int32_t packed_run(const ep_lines *where) { return (where->run + S
 
 #include "ep_requant_neon.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-schedule-insns") /* which gathers loads until registers run out */
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 
 typedef struct {

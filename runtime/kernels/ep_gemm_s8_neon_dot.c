@@ -19,35 +19,30 @@ static inline ptrdiff_t packed_depth(const ep_lines *where)
 
 #include "ep_requant_neon.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-schedule-insns") /* which gathers loads until registers run out */
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 
 typedef struct {
-    const ep_gemm_s8_args *args;
-    const ep_lines *where;
+    ep_gemm_s8_args args;
+    ep_lines where;
     ep_finish_neon finish;
 } job;
 
 /* One step of four products for all rows; `rows`, `vectors` and the lane are constants where this is inlined. */
 #define DOT(lane)                                                                                          \
     do {                                                                                                   \
-        int8x16_t weights[4];                                                                              \
-        load(w, vectors, weights);                                                                         \
-        w += vectors * 4 * STEP;                                                                           \
-        for (int32_t r = 0; r < rows; r++)                                                                 \
-            for (int32_t v = 0; v < vectors; v++)                                                          \
-                acc[r][v] = vdotq_laneq_s32(acc[r][v], weights[v], value[r], lane);                        \
+        for (int32_t v = 0; v < vectors; v += 2) {                                                         \
+            const int8x16_t first = vld1q_s8(w + (lane * vectors + v) * 16);                               \
+            const int8x16_t second = vld1q_s8(w + (lane * vectors + v) * 16 + 16);                         \
+            for (int32_t r = 0; r < rows; r++) {                                                           \
+                acc[r][v] = vdotq_laneq_s32(acc[r][v], first, value[r], lane);                             \
+                acc[r][v + 1] = vdotq_laneq_s32(acc[r][v + 1], second, value[r], lane);                    \
+            }                                                                                              \
+        }                                                                                                  \
     } while (0)
-
-INLINE void load(const int8_t *w, int32_t vectors, int8x16_t *weights)
-{
-    if (vectors == 4) {
-        const int8x16x4_t four = vld1q_s8_x4(w);
-        for (int32_t v = 0; v < 4; v++) weights[v] = four.val[v];
-    } else {
-        const int8x16x2_t two = vld1q_s8_x2(w);
-        for (int32_t v = 0; v < 2; v++) weights[v] = two.val[v];
-    }
-}
 
 INLINE int8x16_t word_of(const int8_t *x)
 {
@@ -70,9 +65,10 @@ INLINE int8x16_t last_of(const int8_t *x, int32_t count, int32_t run)
 }
 
 /* `rows` x `vectors` sums of four. */
-INLINE void sums(const job *j, const int8_t *x, int32_t rows, const int8_t *w, int32_t vectors, int32x4_t acc[8][4])
+INLINE void sums(const job *j, const int8_t *x, int32_t rows, const int8_t *w, int32_t vectors, int tails,
+                 int32x4_t acc[8][4])
 {
-    const ep_lines *where = j->where;
+    const ep_lines *where = &j->where;
     const ptrdiff_t step = where->row_step;
     for (int32_t line = where->lines; line > 0; line--, x = ep_next_line(where, x)) {
         const int8_t *from = x;
@@ -84,17 +80,21 @@ INLINE void sums(const job *j, const int8_t *x, int32_t rows, const int8_t *w, i
             DOT(1);
             DOT(2);
             DOT(3);
+            w += vectors * 64;
         }
+        if (!tails) continue;
         if (left >= 8) {
             for (int32_t r = 0; r < rows; r++) value[r] = vcombine_s8(vld1_s8(from + r * step), vdup_n_s8(0));
             DOT(0);
             DOT(1);
+            w += vectors * 32;
             left -= 8;
             from += 8;
         }
         if (left >= STEP) {
             for (int32_t r = 0; r < rows; r++) value[r] = word_of(from + r * step);
             DOT(0);
+            w += vectors * 16;
             left -= STEP;
             from += STEP;
         }
@@ -105,21 +105,28 @@ INLINE void sums(const job *j, const int8_t *x, int32_t rows, const int8_t *w, i
     }
 }
 
-INLINE void put(int8_t *y, int8x16_t values, int32_t count)
+/* The first `count` of sixteen values. */
+static __attribute__((noinline)) void put_some(int8_t *y, int8x16_t values, int32_t count)
 {
     int8_t all[16];
-    if (count >= 16) {
-        vst1q_s8(y, values);
-        return;
-    }
     vst1q_s8(all, values);
-    memcpy(y, all, (size_t)count);
+    for (int32_t n = 0; n < count; n++) y[n] = all[n];
+}
+
+INLINE void put(int8_t *y, int8x16_t values, int32_t count)
+{
+    if (count >= WIDE)
+        vst1q_s8(y, values);
+    else
+        put_some(y, values, count);
 }
 
 /* Rescales sums where they lie. */
 INLINE void rescale(const job *j, int32_t first, int32_t rows, int32_t vectors, int32x4_t acc[8][4])
 {
-    const int32_t *multiplier = j->args->multiplier + first, *shift = j->args->shift + first;
+    const int32_t *multiplier = j->args.multiplier + first, *shift = j->args.shift + first;
+    EP_FORGET(multiplier);
+    EP_FORGET(shift);
     for (int32_t v = 0; v < vectors; v++) {
         const int32x4_t by = vld1q_s32(multiplier + 4 * v), to = vld1q_s32(shift + 4 * v);
         for (int32_t r = 0; r < rows; r++)
@@ -128,14 +135,16 @@ INLINE void rescale(const job *j, int32_t first, int32_t rows, int32_t vectors, 
 }
 
 /* Sixteen outputs of `rows` rows, at most four. */
-INLINE void wide(const job *j, const int8_t *x, int32_t rows, int32_t first, const int8_t *w, int8_t *y)
+INLINE void wide(const job *j, const int8_t *x, int32_t rows, int32_t first, const int8_t *w, int tails, int8_t *y)
 {
-    const ptrdiff_t outputs = j->args->outputs;
-    const int32_t left = j->args->outputs - first;
+    const ptrdiff_t outputs = j->args.outputs;
+    const int32_t left = j->args.outputs - first;
+    const int32_t *bias = j->args.bias + first;
     int32x4_t acc[8][4];
-    for (int32_t r = 0; r < rows; r++)
-        for (int32_t v = 0; v < 4; v++) acc[r][v] = vld1q_s32(j->args->bias + first + 4 * v);
-    sums(j, x, rows, w, 4, acc);
+    EP_FORGET(bias);
+    for (int32_t v = 0; v < 4; v++)
+        for (int32_t r = 0; r < rows; r++) acc[r][v] = vld1q_s32(bias + 4 * v);
+    sums(j, x, rows, w, 4, tails, acc);
     rescale(j, first, rows, 4, acc);
     y += first;
     for (int32_t r = 0; r < rows; r++)
@@ -145,12 +154,14 @@ INLINE void wide(const job *j, const int8_t *x, int32_t rows, int32_t first, con
 /* The last eight outputs, or fewer, of `rows` rows: one, or an even number. */
 INLINE void narrow(const job *j, const int8_t *x, int32_t rows, int32_t first, const int8_t *w, int8_t *y)
 {
-    const ptrdiff_t outputs = j->args->outputs;
-    const int32_t left = j->args->outputs - first;
+    const ptrdiff_t outputs = j->args.outputs;
+    const int32_t left = j->args.outputs - first;
+    const int32_t *bias = j->args.bias + first;
     int32x4_t acc[8][4];
-    for (int32_t r = 0; r < rows; r++)
-        for (int32_t v = 0; v < 2; v++) acc[r][v] = vld1q_s32(j->args->bias + first + 4 * v);
-    sums(j, x, rows, w, 2, acc);
+    EP_FORGET(bias);
+    for (int32_t v = 0; v < 2; v++)
+        for (int32_t r = 0; r < rows; r++) acc[r][v] = vld1q_s32(bias + 4 * v);
+    sums(j, x, rows, w, 2, 1, acc);
     rescale(j, first, rows, 2, acc);
     y += first;
     for (int32_t r = 0; r < rows; r += 2) {
@@ -160,24 +171,27 @@ INLINE void narrow(const job *j, const int8_t *x, int32_t rows, int32_t first, c
             vst1_s8(y + r * outputs, vget_low_s8(both));
             if (rows > 1) vst1_s8(y + next * outputs, vget_high_s8(both));
         } else {
-            put(y + r * outputs, both, left);
-            if (rows > 1) put(y + next * outputs, vextq_s8(both, both, 8), left);
+            put_some(y + r * outputs, both, left);
+            if (rows > 1) put_some(y + next * outputs, vextq_s8(both, both, 8), left);
         }
     }
 }
 
 /* Blocks of sixteen outputs. */
-static void all_wide(const job *j, const int8_t *x, int32_t rows, int32_t first, const int8_t *w, int8_t *y)
+static void all_wide(const job *all, const int8_t *x, int32_t rows, int32_t first, const int8_t *w, int8_t *y)
 {
-    const ptrdiff_t step = j->where->row_step, outputs = j->args->outputs;
-    for (; rows >= 4; rows -= 4, x += 4 * step, y += 4 * outputs) wide(j, x, 4, first, w, y);
-    for (; rows >= 2; rows -= 2, x += 2 * step, y += 2 * outputs) wide(j, x, 2, first, w, y);
-    if (rows > 0) wide(j, x, 1, first, w, y);
+    const job held = *all, *j = &held;
+    const ptrdiff_t step = j->where.row_step, outputs = j->args.outputs;
+    if (j->where.run % 16 == 0) for (; rows >= 4; rows -= 4, x += 4 * step, y += 4 * outputs) wide(j, x, 4, first, w, 0, y);
+    for (; rows >= 4; rows -= 4, x += 4 * step, y += 4 * outputs) wide(j, x, 4, first, w, 1, y);
+    for (; rows >= 2; rows -= 2, x += 2 * step, y += 2 * outputs) wide(j, x, 2, first, w, 1, y);
+    if (rows > 0) wide(j, x, 1, first, w, 1, y);
 }
 
-static void all_narrow(const job *j, const int8_t *x, int32_t rows, int32_t first, const int8_t *w, int8_t *y)
+static void all_narrow(const job *all, const int8_t *x, int32_t rows, int32_t first, const int8_t *w, int8_t *y)
 {
-    const ptrdiff_t step = j->where->row_step, outputs = j->args->outputs;
+    const job held = *all, *j = &held;
+    const ptrdiff_t step = j->where.row_step, outputs = j->args.outputs;
     for (; rows >= 8; rows -= 8, x += 8 * step, y += 8 * outputs) narrow(j, x, 8, first, w, y);
     for (; rows >= 2; rows -= 2, x += 2 * step, y += 2 * outputs) narrow(j, x, 2, first, w, y);
     if (rows > 0) narrow(j, x, 1, first, w, y);
@@ -187,8 +201,8 @@ void ep_gemm_lines_s8(const ep_gemm_s8_args *args, const ep_lines *where, const 
 {
     const ptrdiff_t depth = packed_depth(where);
     job j;
-    j.args = args;
-    j.where = where;
+    j.args = *args;
+    j.where = *where;
     j.finish = ep_load_finish_neon(args->zero, args->low, args->high, args->shift, args->outputs);
     for (int32_t first = 0; first < args->outputs; first += WIDE) {
         const int8_t *w = args->weights + first * depth;

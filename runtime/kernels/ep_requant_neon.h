@@ -6,6 +6,9 @@
 
 #include "ep_requant.h"
 
+/* Compilers know no more where it points to: they would keep many addresses beside it instead of this one. */
+#define EP_FORGET(pointer) __asm__("" : "+r"(pointer))
+
 /* Of one layer. The rounding shift of NEON rounds half up, so negative numbers are lowered by one before it: then half
  * goes away from zero. Where nothing is shifted out they are not. */
 typedef struct {
