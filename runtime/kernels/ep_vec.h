@@ -20,6 +20,8 @@
 #include "ep_vec_avx2.h"
 #elif defined(EP_TARGET_MVE)
 #include "ep_vec_mve.h"
+#elif defined(EP_TARGET_NEON)
+#include "ep_vec_neon.h"
 #endif
 
 #endif
