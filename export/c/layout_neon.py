@@ -33,9 +33,9 @@ class NeonLayout(Layout):
     def conv(self, weights: Array, window: Fields) -> Array:
         """As `Layout.conv`: a run is a line of the window, or all of it if windows are gathered."""
         outputs, lines = weights.shape[:2]
-        if not self._is_whole(window):
-            lines = 1
-        return self._lines(weights.reshape(outputs, lines, -1))
+        if self._is_whole(window) or is_pointwise(window):
+            return self._lines(weights.reshape(outputs, lines, -1))
+        return self._lines(_filled(weights.reshape(outputs, 1, -1), 1, _CHUNK))
 
     def conv_scratch(self, window: Fields, depth: int) -> int:
         """As `Layout.conv_scratch`; the rules of ep_conv_s8_neon.c."""
@@ -53,7 +53,7 @@ class NeonLayout(Layout):
 
     def _is_whole(self, window: Fields) -> bool:
         run = int(window["kernel_w"] * window["channels"])
-        return bool(window["dilation_w"] == 1) and run % self.depth == 0
+        return bool(window["dilation_w"] == 1) and run % self.depth == 0 and run >= _CHUNK
 
     def _gathered_bytes(self, window: Fields) -> int:
         pieces = 1 if window["dilation_w"] == 1 else window["kernel_w"]

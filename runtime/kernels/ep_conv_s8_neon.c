@@ -11,7 +11,7 @@
 #else
 #define STEP 8
 #endif
-#define CHUNK 16             /* bytes copied at once */
+#define CHUNK 16             /* bytes copied at once; shorter runs are gathered, into rows of whole chunks */
 #define GATHERED_BYTES 2048  /* about as much as is gathered before it is multiplied */
 
 /* What a convolution needs to know of its window; the exporter computes the scratch from the same rules. */
@@ -20,7 +20,7 @@ typedef struct {
     int32_t pieces, piece;  /* runs of a window's line, their bytes */
     int32_t line_bytes;     /* of the ring */
     int32_t row_bytes, most; /* of gathered rows; how many */
-    int whole;              /* runs are whole steps */
+    int whole;              /* runs are whole steps, and long enough */
     int inside;             /* no window reaches beyond the image */
 } shape;
 
@@ -33,7 +33,7 @@ static shape shape_of(const ep_window *w)
     s.reach = (w->out_w - 1) * w->stride_w + (w->kernel_w - 1) * w->dilation_w + 1;
     s.pieces = w->dilation_w == 1 ? 1 : w->kernel_w;
     s.piece = w->kernel_w * w->channels / s.pieces;
-    s.whole = s.pieces == 1 && s.piece % STEP == 0;
+    s.whole = s.pieces == 1 && s.piece % STEP == 0 && s.piece >= CHUNK;
     s.inside = w->pad_h == 0 && w->pad_w == 0 && s.reach <= w->in_w &&
                (w->out_h - 1) * w->stride_h + s.span <= w->in_h;
     s.line_bytes = s.reach * w->channels;
@@ -99,7 +99,7 @@ static void multiply(const ep_conv_s8_args *args, const shape *s, const ep_lines
         ep_gemm_lines_s8(&args->gemm, where, x, w->out_w, y);
         return;
     }
-    gathered = ep_dense_rows(rows, round_up(args->gemm.depth, STEP), s->most);
+    gathered = ep_dense_rows(rows, round_up(args->gemm.depth, CHUNK), s->most);
     gathered.row_step = s->row_bytes;
     for (int32_t j = 0; j < w->out_w; j += s->most) {
         const int32_t count = w->out_w - j < s->most ? w->out_w - j : s->most;

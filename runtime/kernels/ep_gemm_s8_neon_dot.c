@@ -31,12 +31,20 @@ typedef struct {
     ep_finish_neon finish;
 } job;
 
-/* One step of four products for all rows; `rows`, `vectors` and the lane are constants where this is inlined. */
+/* One step of four products for all rows; `rows`, `vectors` and the lane are constants where this is inlined. Few rows
+ * leave registers for four vectors of weights at once. */
 #define DOT(lane)                                                                                          \
     do {                                                                                                   \
+        const int8_t *at = w + (lane)*vectors * 16;                                                        \
+        if (rows <= 2 && vectors == 4) {                                                                   \
+            const int8x16x4_t four = vld1q_s8_x4(at);                                                      \
+            for (int32_t r = 0; r < rows; r++)                                                             \
+                for (int32_t v = 0; v < 4; v++)                                                            \
+                    acc[r][v] = vdotq_laneq_s32(acc[r][v], four.val[v], value[r], lane);                   \
+            break;                                                                                         \
+        }                                                                                                  \
         for (int32_t v = 0; v < vectors; v += 2) {                                                         \
-            const int8x16_t first = vld1q_s8(w + (lane * vectors + v) * 16);                               \
-            const int8x16_t second = vld1q_s8(w + (lane * vectors + v) * 16 + 16);                         \
+            const int8x16_t first = vld1q_s8(at + v * 16), second = vld1q_s8(at + v * 16 + 16);            \
             for (int32_t r = 0; r < rows; r++) {                                                           \
                 acc[r][v] = vdotq_laneq_s32(acc[r][v], first, value[r], lane);                             \
                 acc[r][v + 1] = vdotq_laneq_s32(acc[r][v + 1], second, value[r], lane);                    \
@@ -182,7 +190,8 @@ static void all_wide(const job *all, const int8_t *x, int32_t rows, int32_t firs
 {
     const job held = *all, *j = &held;
     const ptrdiff_t step = j->where.row_step, outputs = j->args.outputs;
-    if (j->where.run % 16 == 0) for (; rows >= 4; rows -= 4, x += 4 * step, y += 4 * outputs) wide(j, x, 4, first, w, 0, y);
+    if (j->where.run % 16 == 0)
+        for (; rows >= 4; rows -= 4, x += 4 * step, y += 4 * outputs) wide(j, x, 4, first, w, 0, y);
     for (; rows >= 4; rows -= 4, x += 4 * step, y += 4 * outputs) wide(j, x, 4, first, w, 1, y);
     for (; rows >= 2; rows -= 2, x += 2 * step, y += 2 * outputs) wide(j, x, 2, first, w, 1, y);
     if (rows > 0) wide(j, x, 1, first, w, 1, y);
