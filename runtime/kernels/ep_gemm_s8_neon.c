@@ -70,22 +70,26 @@ INLINE void sums(const job *j, const int8_t *x, int32_t rows, const int8_t *w, i
     for (int32_t line = where->lines; line > 0; line--, x = ep_next_line(where, x)) {
         const int8_t *from = x;
         int32_t left = where->run;
-        int8x8_t rest[4];
         for (; left >= PAIR; left -= PAIR, from += PAIR, w += WIDTH * PAIR) {
             int8x16_t value[4];
             for (int32_t r = 0; r < rows; r++) value[r] = vld1q_s8(from + r * step);
             for (int32_t b = 0; b < blocks; b++) multiply16(value, w + b * j->block, rows, acc[b]);
         }
-        if (left >= STEP) {
-            for (int32_t r = 0; r < rows; r++) rest[r] = vld1_s8(from + r * step);
-            for (int32_t b = 0; b < blocks; b++) multiply8(rest, w + b * j->block, rows, acc[b]);
-            left -= STEP;
-            from += STEP;
+        if (left > STEP) {
+            int8x16_t value[4];
+            for (int32_t r = 0; r < rows; r++) {
+                const int8_t *at = from + r * step;
+                value[r] = vcombine_s8(vld1_s8(at), last_of(at + STEP, left - STEP, where->run));
+            }
+            for (int32_t b = 0; b < blocks; b++) multiply16(value, w + b * j->block, rows, acc[b]);
+        } else if (left > 0) {
+            int8x8_t value[4];
+            for (int32_t r = 0; r < rows; r++) {
+                const int8_t *at = from + r * step;
+                value[r] = left == STEP ? vld1_s8(at) : last_of(at, left, where->run);
+            }
+            for (int32_t b = 0; b < blocks; b++) multiply8(value, w + b * j->block, rows, acc[b]);
             w += WIDTH * STEP;
-        }
-        if (left > 0) {
-            for (int32_t r = 0; r < rows; r++) rest[r] = last_of(from + r * step, left, where->run);
-            for (int32_t b = 0; b < blocks; b++) multiply8(rest, w + b * j->block, rows, acc[b]);
         }
     }
 }
