@@ -23,8 +23,8 @@ static inline int32_t packed_run(const ep_lines *where) { return (where->run + S
 #define INLINE static inline __attribute__((always_inline))
 
 typedef struct {
-    const ep_gemm_s8_args *args;
-    const ep_lines *where;
+    ep_gemm_s8_args args;
+    ep_lines where;
     ptrdiff_t block; /* bytes of the weights of four outputs */
     ep_finish_neon finish;
 } job;
@@ -51,18 +51,22 @@ INLINE void multiply8(const int8x8_t *value, const int8_t *w, int32_t rows, int3
 
 INLINE void multiply16(const int8x16_t *value, const int8_t *w, int32_t rows, int32x4_t acc[4][4])
 {
-    const int8x16x4_t weights = vld1q_s8_x4(w);
-    for (int32_t r = 0; r < rows; r++)
-        for (int32_t n = 0; n < WIDTH; n++) {
-            const int16x8_t first = vmull_s8(vget_low_s8(value[r]), vget_low_s8(weights.val[n]));
-            acc[r][n] = vpadalq_s16(acc[r][n], vmlal_high_s8(first, value[r], weights.val[n]));
+    for (int32_t n = 0; n < WIDTH; n += 2) {
+        const int8x16_t a = vld1q_s8(w + n * PAIR), b = vld1q_s8(w + n * PAIR + PAIR);
+        for (int32_t r = 0; r < rows; r++) {
+            const int16x8_t one = vmull_s8(vget_low_s8(value[r]), vget_low_s8(a));
+            const int16x8_t two = vmull_s8(vget_low_s8(value[r]), vget_low_s8(b));
+            acc[r][n] = vpadalq_s16(acc[r][n], vmlal_high_s8(one, value[r], a));
+            acc[r][n + 1] = vpadalq_s16(acc[r][n + 1], vmlal_high_s8(two, value[r], b));
         }
+    }
 }
 
 /* Sums of `rows` x `blocks` x 4, each in four parts; both are constants where this is inlined, at most 4 together. */
-INLINE void sums(const job *j, const int8_t *x, int32_t rows, const int8_t *w, int32_t blocks, int32x4_t acc[4][4][4])
+INLINE void sums(const job *j, const int8_t *x, int32_t rows, const int8_t *w, int32_t blocks, int tails,
+                 int32x4_t acc[4][4][4])
 {
-    const ep_lines *where = j->where;
+    const ep_lines *where = &j->where;
     const ptrdiff_t step = where->row_step;
     for (int32_t b = 0; b < blocks; b++)
         for (int32_t r = 0; r < rows; r++)
@@ -75,6 +79,7 @@ INLINE void sums(const job *j, const int8_t *x, int32_t rows, const int8_t *w, i
             for (int32_t r = 0; r < rows; r++) value[r] = vld1q_s8(from + r * step);
             for (int32_t b = 0; b < blocks; b++) multiply16(value, w + b * j->block, rows, acc[b]);
         }
+        if (!tails) continue;
         if (left > STEP) {
             int8x16_t value[4];
             for (int32_t r = 0; r < rows; r++) {
@@ -96,22 +101,31 @@ INLINE void sums(const job *j, const int8_t *x, int32_t rows, const int8_t *w, i
 
 INLINE int32x4_t finish(const job *j, const int32x4_t parts[4], int32_t first)
 {
-    const ep_gemm_s8_args *args = j->args;
+    const ep_gemm_s8_args *args = &j->args;
     const int32x4_t by = vld1q_s32(args->multiplier + first), to = vld1q_s32(args->shift + first);
     int32x4_t acc = vpaddq_s32(vpaddq_s32(parts[0], parts[1]), vpaddq_s32(parts[2], parts[3]));
     acc = vaddq_s32(acc, vld1q_s32(args->bias + first));
     return j->finish.shrinks ? ep_shrink_neon(acc, by, to) : ep_rescale_neon(acc, by, to);
 }
 
-/* Four outputs of four rows, eight of two, or sixteen of one: sixteen results lie beside each other in that order. */
-INLINE void tile(const job *j, const int8_t *x, int32_t rows, int32_t first, int32_t blocks, int8_t *y)
+/* The first `count` of the `width` values of each row. */
+static __attribute__((noinline)) void put_some(int8_t *y, ptrdiff_t outputs, int8x16_t values, int32_t rows,
+                                               int32_t width, int32_t count)
 {
-    const ptrdiff_t outputs = j->args->outputs;
-    const int32_t left = j->args->outputs - first, width = WIDTH * blocks;
+    int8_t some[16];
+    vst1q_s8(some, values);
+    for (int32_t r = 0; r < rows; r++)
+        for (int32_t n = 0; n < count; n++) y[r * outputs + n] = some[r * width + n];
+}
+
+/* Four outputs of four rows, eight of two, or sixteen of one: sixteen results lie beside each other in that order. */
+INLINE void tile(const job *j, const int8_t *x, int32_t rows, int32_t first, int32_t blocks, int tails, int8_t *y)
+{
+    const ptrdiff_t outputs = j->args.outputs;
+    const int32_t left = j->args.outputs - first, width = WIDTH * blocks;
     int32x4_t acc[4][4][4], all[4];
     int8x16_t values;
-    int8_t some[16];
-    sums(j, x, rows, j->args->weights + first / WIDTH * j->block, blocks, acc);
+    sums(j, x, rows, j->args.weights + first / WIDTH * j->block, blocks, tails, acc);
     for (int32_t r = 0; r < rows; r++)
         for (int32_t b = 0; b < blocks; b++) all[r * blocks + b] = finish(j, acc[b][r], first + b * WIDTH);
     for (int32_t i = rows * blocks; i < 4; i++) all[i] = all[0];
@@ -137,45 +151,51 @@ INLINE void tile(const job *j, const int8_t *x, int32_t rows, int32_t first, int
             memcpy(y + 3 * outputs, &word, sizeof word);
         }
     } else {
-        vst1q_s8(some, values);
-        for (int32_t r = 0; r < rows; r++)
-            memcpy(y + r * outputs, some + r * width, (size_t)(left < width ? left : width));
+        put_some(y, outputs, values, rows, width, left < width ? left : width);
     }
 }
 
-/* The last rows. */
-static void two_rows(const job *j, const int8_t *x, int8_t *y)
+/* Four outputs of a multiple of four rows. */
+static void four_rows(const job *all, const int8_t *x, int32_t rows, int32_t n, int8_t *y)
 {
-    int32_t n = 0;
-    for (; n + WIDTH < j->args->outputs; n += 2 * WIDTH) tile(j, x, 2, n, 2, y);
-    if (n < j->args->outputs) tile(j, x, 2, n, 1, y);
+    const job held = *all, *j = &held;
+    const ptrdiff_t step = 4 * j->where.row_step, outputs = (ptrdiff_t)4 * j->args.outputs;
+    if (j->where.run % PAIR == 0)
+        for (; rows > 0; rows -= 4, x += step, y += outputs) tile(j, x, 4, n, 1, 0, y);
+    for (; rows > 0; rows -= 4, x += step, y += outputs) tile(j, x, 4, n, 1, 1, y);
 }
 
-static void one_row(const job *j, const int8_t *x, int8_t *y)
+static void two_rows(const job *all, const int8_t *x, int8_t *y)
 {
+    const job held = *all, *j = &held;
     int32_t n = 0;
-    for (; n + 3 * WIDTH < j->args->outputs; n += 4 * WIDTH) tile(j, x, 1, n, 4, y);
-    for (; n < j->args->outputs; n += WIDTH) tile(j, x, 1, n, 1, y);
+    for (; n + WIDTH < j->args.outputs; n += 2 * WIDTH) tile(j, x, 2, n, 2, 1, y);
+    if (n < j->args.outputs) tile(j, x, 2, n, 1, 1, y);
+}
+
+static void one_row(const job *all, const int8_t *x, int8_t *y)
+{
+    const job held = *all, *j = &held;
+    int32_t n = 0;
+    for (; n + 3 * WIDTH < j->args.outputs; n += 4 * WIDTH) tile(j, x, 1, n, 4, 1, y);
+    for (; n < j->args.outputs; n += WIDTH) tile(j, x, 1, n, 1, 1, y);
 }
 
 void ep_gemm_lines_s8(const ep_gemm_s8_args *args, const ep_lines *where, const int8_t *x, int32_t rows, int8_t *y)
 {
-    const ptrdiff_t step = where->row_step;
     const int32_t fours = rows / 4 * 4;
     job j;
-    j.args = args;
-    j.where = where;
+    j.args = *args;
+    j.where = *where;
     j.block = (ptrdiff_t)where->lines * packed_run(where) * WIDTH;
     j.finish = ep_load_finish_neon(args->zero, args->low, args->high, args->shift, args->outputs);
     if (fours > 0)
-        for (int32_t n = 0; n < args->outputs; n += WIDTH)
-            for (int32_t r = 0; r < fours; r += 4)
-                tile(&j, x + r * step, 4, n, 1, y + (ptrdiff_t)r * args->outputs);
-    x += fours * step;
+        for (int32_t n = 0; n < args->outputs; n += WIDTH) four_rows(&j, x, fours, n, y);
+    x += fours * where->row_step;
     y += (ptrdiff_t)fours * args->outputs;
     if (rows - fours >= 2) {
         two_rows(&j, x, y);
-        x += 2 * step;
+        x += 2 * where->row_step;
         y += (ptrdiff_t)2 * args->outputs;
     }
     if (rows % 2) one_row(&j, x, y);

@@ -1,4 +1,4 @@
-"""Kernels for NEON on emulated cores, with the dot product and without: the only place where their instructions are run."""
+"""Kernels for NEON on emulated cores, with the dot product and without: nowhere else are their instructions run."""
 
 from __future__ import annotations
 
