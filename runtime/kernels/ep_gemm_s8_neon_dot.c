@@ -72,12 +72,15 @@ INLINE int8x16_t last_of(const int8_t *x, int32_t count, int32_t run)
     return vreinterpretq_s8_u32(vdupq_n_u32(word));
 }
 
-/* `rows` x `vectors` sums of four. */
+/* `rows` x `vectors` sums of four, from the outputs' bias on. */
 INLINE void sums(const job *j, const int8_t *x, int32_t rows, const int8_t *w, int32_t vectors, int tails,
-                 int32x4_t acc[8][4])
+                 const int32_t *bias, int32x4_t acc[8][4])
 {
     const ep_lines *where = &j->where;
     const ptrdiff_t step = where->row_step;
+    EP_FORGET(bias);
+    for (int32_t v = 0; v < vectors; v++)
+        for (int32_t r = 0; r < rows; r++) acc[r][v] = vld1q_s32(bias + 4 * v);
     for (int32_t line = where->lines; line > 0; line--, x = ep_next_line(where, x)) {
         const int8_t *from = x;
         int32_t left = where->run;
@@ -102,9 +105,7 @@ INLINE void sums(const job *j, const int8_t *x, int32_t rows, const int8_t *w, i
         if (left >= STEP) {
             for (int32_t r = 0; r < rows; r++) value[r] = word_of(from + r * step);
             DOT(0);
-            w += vectors * 16;
-            left -= STEP;
-            from += STEP;
+            w += vectors * 16, left -= STEP, from += STEP;
         }
         if (left > 0) {
             for (int32_t r = 0; r < rows; r++) value[r] = last_of(from + r * step, left, where->run);
@@ -119,14 +120,6 @@ static __attribute__((noinline)) void put_some(int8_t *y, int8x16_t values, int3
     int8_t all[16];
     vst1q_s8(all, values);
     for (int32_t n = 0; n < count; n++) y[n] = all[n];
-}
-
-INLINE void put(int8_t *y, int8x16_t values, int32_t count)
-{
-    if (count >= WIDE)
-        vst1q_s8(y, values);
-    else
-        put_some(y, values, count);
 }
 
 /* Rescales sums where they lie. */
@@ -147,16 +140,17 @@ INLINE void wide(const job *j, const int8_t *x, int32_t rows, int32_t first, con
 {
     const ptrdiff_t outputs = j->args.outputs;
     const int32_t left = j->args.outputs - first;
-    const int32_t *bias = j->args.bias + first;
     int32x4_t acc[8][4];
-    EP_FORGET(bias);
-    for (int32_t v = 0; v < 4; v++)
-        for (int32_t r = 0; r < rows; r++) acc[r][v] = vld1q_s32(bias + 4 * v);
-    sums(j, x, rows, w, 4, tails, acc);
+    sums(j, x, rows, w, 4, tails, j->args.bias + first, acc);
     rescale(j, first, rows, 4, acc);
     y += first;
-    for (int32_t r = 0; r < rows; r++)
-        put(y + r * outputs, ep_narrow_neon(&j->finish, acc[r][0], acc[r][1], acc[r][2], acc[r][3]), left);
+    for (int32_t r = 0; r < rows; r++, y += outputs) {
+        const int8x16_t values = ep_narrow_neon(&j->finish, acc[r][0], acc[r][1], acc[r][2], acc[r][3]);
+        if (left >= WIDE)
+            vst1q_s8(y, values);
+        else
+            put_some(y, values, left);
+    }
 }
 
 /* The last eight outputs, or fewer, of `rows` rows: one, or an even number. */
@@ -164,12 +158,8 @@ INLINE void narrow(const job *j, const int8_t *x, int32_t rows, int32_t first, c
 {
     const ptrdiff_t outputs = j->args.outputs;
     const int32_t left = j->args.outputs - first;
-    const int32_t *bias = j->args.bias + first;
     int32x4_t acc[8][4];
-    EP_FORGET(bias);
-    for (int32_t v = 0; v < 2; v++)
-        for (int32_t r = 0; r < rows; r++) acc[r][v] = vld1q_s32(bias + 4 * v);
-    sums(j, x, rows, w, 2, 1, acc);
+    sums(j, x, rows, w, 2, 1, j->args.bias + first, acc);
     rescale(j, first, rows, 2, acc);
     y += first;
     for (int32_t r = 0; r < rows; r += 2) {
