@@ -83,6 +83,14 @@ class Layout:
         """Memory that a convolution of this `ep_window` needs, in bytes."""
         return 0 if is_pointwise(window) else self.conv_scratch_bytes(depth)
 
+    def depthwise_scratch(self, window: Fields, multiples: int) -> int | None:
+        """Memory that a depthwise convolution needs, in bytes; None if its kernel takes none."""
+        return None
+
+    def depthwise_fields(self, window: Fields, multiples: int) -> Fields:
+        """Further arguments of a depthwise convolution."""
+        return {}
+
     @property
     def _block(self) -> tuple[int, int]:
         return self.outputs, self.depth
@@ -95,15 +103,3 @@ def is_pointwise(window: Fields) -> bool:
 
 
 ROWS = Layout("EP_LAYOUT_ROWS", rows=4)
-BLOCKS = Layout(
-    "EP_LAYOUT_BLOCKS16X4",
-    rows=8,
-    outputs=16,
-    depth=4,
-    offset=128,
-    sources=(
-        ("ep_gemm_s8.c", "ep_gemm_s8_blocks.c"),
-        ("ep_depthwise_s8.c", "ep_depthwise_s8_blocks.c"),
-    ),
-    float_rows=8,
-)

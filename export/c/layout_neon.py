@@ -48,8 +48,8 @@ class NeonLayout(Layout):
         whole = self._is_whole(window)
         if is_pointwise(window) or (whole and not beyond):
             return 0
-        ring = spans[0] * reach[1] * window["channels"] + _CHUNK
-        return ring if whole else ring + self._gathered_bytes(window)
+        ring = int(spans[0] * reach[1] * window["channels"]) + _CHUNK
+        return int(ring if whole else ring + self._gathered_bytes(window))
 
     def _is_whole(self, window: Fields) -> bool:
         run = int(window["kernel_w"] * window["channels"])
@@ -108,7 +108,8 @@ class _MultiplyLayout(NeonLayout):
         parts = [blocks[..., k : k + 16] for k in range(0, run, 16)]
         for part in parts:
             _check(part[..., :8], part[..., 8:])
-        return np.concatenate([p.reshape(*p.shape[:2], -1) for p in parts], axis=2).reshape(-1)
+        joined: Array = np.concatenate([p.reshape(*p.shape[:2], -1) for p in parts], axis=2)
+        return joined.reshape(-1)
 
     def depthwise(self, taps: Array) -> Array:
         """As `NeonLayout.depthwise`."""

@@ -53,10 +53,49 @@ class SmladLayout(Layout):
         members = [self.vector(v.astype(np.int32)) for v in (bias, multipliers, offset, right)]
         return {"scales": np.stack(members, axis=1).reshape(-1)}
 
+    @property
+    def folds_depthwise(self) -> bool:
+        """As `Layout.folds_depthwise`."""
+        return True
+
+    def depthwise_window(self, weights: Array, window: Fields) -> Array:
+        """As `Layout.depthwise_window`: of windows that go in bands [outputs][3] words (w0, w1, w1, w2)."""
+        outputs = weights.shape[-1]
+        if not _goes_in_bands(window, outputs // window["channels"]):
+            return weights.reshape(-1)
+        return np.ascontiguousarray(weights.transpose(2, 0, 1)[:, :, (0, 1, 1, 2)]).reshape(-1)
+
+    def depthwise_fields(self, window: Fields, multiples: int) -> Fields:
+        """As `Layout.depthwise_fields`."""
+        return {"band": _band(window) if _goes_in_bands(window, multiples) else 0}
+
+    def depthwise_scratch(self, window: Fields, multiples: int) -> int | None:
+        """As `Layout.depthwise_scratch`: planes of four channels, int16."""
+        if not _goes_in_bands(window, multiples):
+            return 0
+        return int(((_band(window) - 1) * window["stride_h"] + 3) * _line_bytes(window))
+
     def conv_scratch(self, window: Fields, depth: int) -> int:
         """As `Layout.conv_scratch`: four rows of int16, and of bytes where channels are no whole words."""
         filled = _up(depth, self.depth)
         return self.rows * filled * (2 if window["channels"] % self.depth == 0 else 3)
+
+
+def _goes_in_bands(window: Fields, multiples: int) -> bool:
+    ones = multiples == window["dilation_h"] == window["dilation_w"] == 1
+    small = window["kernel_h"] == window["kernel_w"] == 3 and window["stride_w"] in (1, 2)
+    return bool(ones and small and window["channels"] % 4 == 0)
+
+
+def _line_bytes(window: Fields) -> int:
+    return int(16 * (-(-window["out_w"] // 2) * window["stride_w"] + 1))
+
+
+def _band(window: Fields) -> int:
+    """Lines of results at once: those whose planes take a twentieth of what is read and written, one at least."""
+    image = window["in_h"] * window["in_w"] + window["out_h"] * window["out_w"]
+    lines = image * window["channels"] // 20 // _line_bytes(window)
+    return int(min(max((lines - 3) // window["stride_h"] + 1, 1), window["out_h"]))
 
 
 def _up(value: int, step: int) -> int:
@@ -71,5 +110,6 @@ SMLAD = SmladLayout(
     sources=(
         ("ep_gemm_s8.c", "ep_gemm_s8_smlad.c"),
         ("ep_conv_s8.c", "ep_conv_s8_smlad.c"),
+        ("ep_depthwise_s8.c", "ep_depthwise_s8_smlad.c"),
     ),
 )

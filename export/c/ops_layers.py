@@ -172,6 +172,7 @@ def depthwise_conv_2d(builder: Builder, operator: LiteOperator) -> None:
         arguments["weights"] = builder.constant(name, packed)
         arguments.update(requantization(builder, operator, bias, of_product=False))
         arguments["in_zero"] = builder.zero(x)
+        arguments |= builder.layout.depthwise_fields(window, arguments["multiples"])
     else:
         builder.only(operator, "float32", "int8")
         suffix = "f32"
@@ -180,6 +181,9 @@ def depthwise_conv_2d(builder: Builder, operator: LiteOperator) -> None:
         arguments["bias"] = builder.constant(f"{name}/bias", bias)
         arguments["low"], arguments["high"] = builder.clamp_float(operator)
     function = f"ep_depthwise_{suffix}"
+    scratch = None
+    if suffix == "s8":
+        scratch = builder.layout.depthwise_scratch(window, arguments["multiples"])
     builder.call(
         operator,
         function,
@@ -188,6 +192,8 @@ def depthwise_conv_2d(builder: Builder, operator: LiteOperator) -> None:
         arguments,
         [builder.read(x)],
         [builder.write(y)],
+        scratch=scratch or 0,
+        scratch_type="" if scratch is None else "int8_t",
     )
 
 

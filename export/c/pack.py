@@ -7,7 +7,8 @@ its core, for the one that runs the models where it has several.
 from __future__ import annotations
 
 from ...runtime.errors import UsageError
-from .layout import BLOCKS, ROWS, Layout
+from .layout import ROWS, Layout
+from .layout_blocks import BLOCKS
 from .layout_mve import MVE
 from .layout_neon import NEON, NEON_DOT
 from .layout_smlad import SMLAD

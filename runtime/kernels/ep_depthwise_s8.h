@@ -12,8 +12,16 @@ typedef struct {
     const int32_t *multiplier;
     const int32_t *shift;
     int32_t in_zero, zero, low, high;
+#if EP_LAYOUT == EP_LAYOUT_SMLAD
+    int32_t band; /* lines of results at once; 0: any kernel and scale, without memory */
+#endif
 } ep_depthwise_s8_args;
 
+#if EP_LAYOUT == EP_LAYOUT_BLOCKS16X4 || EP_LAYOUT == EP_LAYOUT_SMLAD
+/* `memory` holds a ring of lines (ep_ring_s8.h), or a band of them. */
+void ep_depthwise_s8(const ep_depthwise_s8_args *args, const int8_t *x, int8_t *y, int8_t *memory);
+#else
 void ep_depthwise_s8(const ep_depthwise_s8_args *args, const int8_t *x, int8_t *y);
+#endif
 
 #endif

@@ -2,9 +2,8 @@
  * taps outside of the image read as the zero point. */
 #include "ep_depthwise_s8.h"
 
-#include <string.h>
-
-#include "ep_requant.h"
+#include "ep_ring_s8.h"
+#include "ep_x86.h"
 
 #define WIDTH 16
 #define STEP 4
@@ -48,118 +47,124 @@ static void plain(const ep_depthwise_s8_args *args, const int8_t *x, int8_t *y)
             for (int32_t first = 0; first < outputs; first += WIDTH) block(args, x, i, j, first, y);
 }
 
-#if defined(EP_TARGET_AVX512VNNI) && defined(__AVX512VBMI__)
+#if defined(EP_X_LANES)
 
-#include "ep_requant_avx512.h"
-
-#define MOST_TAPS 64
-
-/* Where the taps of a pixel lie, and how far it is to the next sixteen channels: taps outside read the same again. */
+/* What belongs to 64 bytes of results, in the order of ep_x_spread. Few channels are there several times. */
 typedef struct {
-    const int8_t *at[MOST_TAPS];
-    int32_t step[MOST_TAPS];
-} sources;
+    int8_t weights[EP_MOST_TAPS / STEP][4][EP_X_LANES * STEP];
+    int32_t bias[4][EP_X_LANES], multiplier[4][EP_X_LANES], shift[4][EP_X_LANES];
+    ep_x_scale scale[4];
+    ep_x_limits limits;
+    int32_t quads;
+    int shrinks;
+} chunk;
 
-static void find(const ep_window *w, const int8_t *x, int32_t i, int32_t j, const int8_t *outside, sources *s)
+static void load_chunk(const ep_depthwise_s8_args *args, int32_t first, int32_t channels, chunk *c)
 {
-    const int32_t taps = taps_of(w), all = quads_of(w) * STEP;
-    const int32_t top = i * w->stride_h - w->pad_h, left = j * w->stride_w - w->pad_w;
+    const int32_t quads = c->quads = quads_of(&args->window);
+    int32_t n = first;
+    for (int32_t byte = 0; byte < EP_CHUNK; byte++, n = n + 1 < first + channels ? n + 1 : first) {
+        const int32_t vector = byte / 4 % 4, lane = byte / 16 * 4 + byte % 4;
+        const int8_t *w = args->weights + ((ptrdiff_t)(n / WIDTH) * quads * WIDTH + n % WIDTH) * STEP;
+        c->bias[vector][lane] = args->bias[n];
+        c->multiplier[vector][lane] = args->multiplier[n];
+        c->shift[vector][lane] = args->shift[n];
+        for (int32_t k = 0; k < quads; k++) memcpy(c->weights[k][vector] + STEP * lane, w + k * WIDTH * STEP, STEP);
+    }
+    c->shrinks = ep_all_shrink(args->shift + first, channels);
+    if (c->shrinks)
+        for (int32_t q = 0; q < 4; q++) c->scale[q] = ep_x_load_scale(c->multiplier[q], c->shift[q]);
+    c->limits = ep_x_load_limits(args->zero, args->low, args->high);
+}
+
+/* 64 bytes of results, the inputs of which lie `at` behind the taps. */
+EP_INLINE ep_x_bytes results(const chunk *c, const int8_t *const *taps, ptrdiff_t at, int32_t quads)
+{
+    ep_x acc[4];
+    EP_UNROLL for (int32_t q = 0; q < 4; q++) acc[q] = ep_x_load(c->bias[q]);
+    for (int32_t k = 0; k < quads; k++) {
+        ep_x_inputs inputs[4];
+        ep_x_spread(taps + STEP * k, at, inputs);
+        EP_UNROLL for (int32_t q = 0; q < 4; q++)
+            acc[q] = ep_x_dot(acc[q], inputs[q], ep_x_load_weights(c->weights[k][q]));
+    }
+    EP_UNROLL for (int32_t q = 0; q < 4; q++)
+        acc[q] = c->shrinks ? ep_x_rescale(acc[q], &c->scale[q])
+                            : ep_x_rescale_any(acc[q], c->multiplier[q], c->shift[q]);
+    return ep_x_unspread(acc[0], acc[1], acc[2], acc[3], &c->limits);
+}
+
+/* Taps of the first output of a line; those that only fill up are the first again, their weights are 0. */
+static void find_taps(const ep_ring *ring, int32_t top, const int8_t **taps)
+{
+    const ep_window *w = ring->window;
     int32_t tap = 0;
     for (int32_t a = 0; a < w->kernel_h; a++) {
-        const int32_t line = top + a * w->dilation_h;
-        const int8_t *row = x + (ptrdiff_t)line * w->in_w * w->channels;
-        for (int32_t b = 0; b < w->kernel_w; b++, tap++) {
-            const int32_t column = left + b * w->dilation_w;
-            const int inside = line >= 0 && line < w->in_h && column >= 0 && column < w->in_w;
-            s->at[tap] = inside ? row + (ptrdiff_t)column * w->channels : outside;
-            s->step[tap] = inside ? 1 : 0;
+        const int8_t *line = ep_ring_line(ring, top + a * w->dilation_h);
+        for (int32_t b = 0; b < w->kernel_w; b++) {
+            const int32_t column = b * w->dilation_w;
+            taps[tap++] = line + column % ring->phases * ring->phase_bytes + column / ring->phases * ring->channels;
         }
     }
-    for (tap = taps; tap < all; tap++) {
-        s->at[tap] = outside;
-        s->step[tap] = 0;
+    for (; tap % STEP != 0; tap++) taps[tap] = taps[0];
+}
+
+/* `count` outputs of a line: pixel by pixel, or as they come where all channels fit often into 64 bytes. */
+EP_INLINE void line_of(const chunk *c, const int8_t *const *taps, int32_t count, int32_t channels, int32_t all,
+                       int32_t quads, int8_t *y)
+{
+    if (channels == all && EP_CHUNK % channels == 0) {
+        const int32_t bytes = count * channels;
+        int32_t at = 0;
+        for (; at + EP_CHUNK <= bytes; at += EP_CHUNK) ep_x_store(y + at, results(c, taps, at, quads));
+        if (at < bytes) ep_x_store_first(y + at, results(c, taps, at, quads), bytes - at);
+        return;
     }
+    for (int32_t j = 0; j < count; j++, y += all)
+        ep_x_store_first(y, results(c, taps, (ptrdiff_t)j * channels, quads), channels);
 }
 
-/* How far the taps lie behind the first; those that only fill up are the first again, their weights are 0. */
-static void offsets_of(const ep_window *w, int32_t *offsets)
-{
-    const int32_t taps = taps_of(w), all = quads_of(w) * STEP;
-    for (int32_t tap = 0; tap < all; tap++) {
-        const int32_t line = tap / w->kernel_w * w->dilation_h, column = tap % w->kernel_w * w->dilation_w;
-        offsets[tap] = tap < taps ? (line * w->in_w + column) * w->channels : 0;
-    }
-}
-
-static int is_inside(const ep_window *w, int32_t i, int32_t j)
-{
-    const int32_t top = i * w->stride_h - w->pad_h, left = j * w->stride_w - w->pad_w;
-    return top >= 0 && left >= 0 && top + (w->kernel_h - 1) * w->dilation_h < w->in_h &&
-           left + (w->kernel_w - 1) * w->dilation_w < w->in_w;
-}
-
-/* Four taps of sixteen channels, the taps of a channel beside each other, counted from -128. */
-static inline __m512i four_taps(const sources *s, int32_t tap, int32_t first, __mmask16 mask, __m512i order)
-{
-    __m512i v = _mm512_castsi128_si512(_mm_maskz_loadu_epi8(mask, s->at[tap] + first * s->step[tap]));
-    v = _mm512_inserti32x4(v, _mm_maskz_loadu_epi8(mask, s->at[tap + 1] + first * s->step[tap + 1]), 1);
-    v = _mm512_inserti32x4(v, _mm_maskz_loadu_epi8(mask, s->at[tap + 2] + first * s->step[tap + 2]), 2);
-    v = _mm512_inserti32x4(v, _mm_maskz_loadu_epi8(mask, s->at[tap + 3] + first * s->step[tap + 3]), 3);
-    v = _mm512_permutexvar_epi8(order, v);
-    return _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80));
-}
-
-static void vector(const ep_depthwise_s8_args *args, const int8_t *x, int8_t *y)
+static void vector(const ep_depthwise_s8_args *args, const int8_t *x, int8_t *y, int8_t *memory)
 {
     const ep_window *w = &args->window;
-    const int32_t channels = w->channels, quads = quads_of(w);
-    int8_t outside[WIDTH], picks[64];
-    int32_t offsets[MOST_TAPS];
-    __m512i order;
-    sources s;
-    memset(outside, args->in_zero, sizeof outside);
-    for (int32_t n = 0; n < 64; n++) picks[n] = (int8_t)(n % 4 * 16 + n / 4);
-    order = _mm512_loadu_si512(picks);
-    offsets_of(w, offsets);
-    for (int32_t i = 0; i < w->out_h; i++)
-        for (int32_t j = 0; j < w->out_w; j++, y += channels) {
-            const int8_t *weights = args->weights;
-            if (is_inside(w, i, j)) {
-                const int8_t *pixel = source(w, x, i, j, 0);
-                for (int32_t tap = 0; tap < quads * STEP; tap++) {
-                    s.at[tap] = pixel + offsets[tap];
-                    s.step[tap] = 1;
-                }
-            } else {
-                find(w, x, i, j, outside, &s);
-            }
-            for (int32_t first = 0; first < channels; first += WIDTH) {
-                const int32_t left = channels - first;
-                const __mmask16 mask = (__mmask16)(left >= WIDTH ? 0xFFFF : (1 << left) - 1);
-                const ep_scale_avx512 scale = ep_load_scale_avx512(args->multiplier + first, args->shift + first);
-                __m512i acc = _mm512_loadu_si512(args->bias + first);
-                for (int32_t q = 0; q < quads; q++, weights += WIDTH * STEP)
-                    acc = _mm512_dpbusd_epi32(acc, four_taps(&s, q * STEP, first, mask, order),
-                                              _mm512_loadu_si512(weights));
-                ep_store_avx512(&scale, acc, args->zero, args->low, args->high, mask, y + first);
+    const int8_t *taps[EP_MOST_TAPS];
+    chunk c;
+    for (int32_t first = 0; first < w->channels; first += EP_CHUNK) {
+        const int32_t left = w->channels - first, channels = left < EP_CHUNK ? left : EP_CHUNK;
+        ep_ring ring = ep_ring_of(w, w->stride_w, first, channels, args->in_zero, memory);
+        load_chunk(args, first, channels, &c);
+        for (int32_t j = 0; j < w->out_w; j += EP_SEGMENT) {
+            const int32_t count = w->out_w - j < EP_SEGMENT ? w->out_w - j : EP_SEGMENT;
+            ep_ring_begin(&ring, j, count);
+            for (int32_t i = 0; i < w->out_h; i++) {
+                const int32_t top = i * w->stride_h - w->pad_h;
+                int8_t *to = y + ((ptrdiff_t)i * w->out_w + j) * w->channels + first;
+                ep_ring_fill(&ring, x, top);
+                find_taps(&ring, top, taps);
+                if (c.quads == 3)
+                    line_of(&c, taps, count, channels, w->channels, 3, to);
+                else
+                    line_of(&c, taps, count, channels, w->channels, c.quads, to);
             }
         }
+    }
 }
 
 #endif
 
-void ep_depthwise_s8(const ep_depthwise_s8_args *args, const int8_t *x, int8_t *y)
+void ep_depthwise_s8(const ep_depthwise_s8_args *args, const int8_t *x, int8_t *y, int8_t *memory)
 {
     const ep_window *w = &args->window;
     const ptrdiff_t in = (ptrdiff_t)w->in_h * w->in_w * w->channels;
     const ptrdiff_t out = (ptrdiff_t)w->out_h * w->out_w * w->channels * args->multiples;
     for (int32_t b = 0; b < w->batch; b++, x += in, y += out) {
-#if defined(EP_TARGET_AVX512VNNI) && defined(__AVX512VBMI__)
-        if (args->multiples == 1 && quads_of(w) * STEP <= MOST_TAPS) {
-            vector(args, x, y);
+#if defined(EP_X_LANES)
+        if (args->multiples == 1 && taps_of(w) <= EP_MOST_TAPS) {
+            vector(args, x, y, memory);
             continue;
         }
 #endif
+        (void)memory;
         plain(args, x, y);
     }
 }

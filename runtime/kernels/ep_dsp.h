@@ -9,13 +9,20 @@
 
 #include "ep_base.h"
 
+static inline int32_t ep_lane(int32_t word, int32_t upper) { return (int16_t)((uint32_t)word >> (16 * upper)); }
+
+static inline int32_t ep_lanes(int32_t lower, int32_t upper)
+{
+    return (int32_t)(((uint32_t)lower & 0xFFFF) | (uint32_t)upper << 16);
+}
+
 #if defined(EP_TARGET_SMLAD)
 
 #define EP_DSP_TWO(name, instruction)                                      \
     static inline int32_t name(int32_t a, int32_t b)                       \
     {                                                                      \
         int32_t y;                                                         \
-        __asm__(instruction " %0, %1, %2" : "=r"(y) : "r"(a), "r"(b));     \
+        __asm__(instruction : "=r"(y) : "r"(a), "r"(b));                   \
         return y;                                                          \
     }
 
@@ -36,13 +43,6 @@
 
 #else
 
-static inline int32_t ep_lane(int32_t word, int32_t upper) { return (int16_t)((uint32_t)word >> (16 * upper)); }
-
-static inline int32_t ep_lanes(int32_t lower, int32_t upper)
-{
-    return (int32_t)(((uint32_t)lower & 0xFFFF) | (uint32_t)upper << 16);
-}
-
 static inline int32_t ep_add_wrapping(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
 
 static inline int32_t ep_clip(int64_t value, int32_t low, int32_t high)
@@ -57,8 +57,12 @@ static inline int32_t ep_clip(int64_t value, int32_t low, int32_t high)
 EP_DSP_ACCUMULATE(ep_smlad, "smlad")
 EP_DSP_ACCUMULATE(ep_smlabb, "smlabb")
 EP_DSP_ACCUMULATE(ep_smlatt, "smlatt")
-EP_DSP_TWO(ep_smmulr, "smmulr")
-EP_DSP_TWO(ep_qadd, "qadd")
+EP_DSP_ACCUMULATE(ep_smlabt, "smlabt")
+EP_DSP_ACCUMULATE(ep_smlatb, "smlatb")
+EP_DSP_TWO(ep_smmulr, "smmulr %0, %1, %2")
+EP_DSP_TWO(ep_qadd, "qadd %0, %1, %2")
+EP_DSP_TWO(ep_lower_lanes, "pkhbt %0, %1, %2, lsl #16")
+EP_DSP_TWO(ep_upper_lanes, "pkhtb %0, %2, %1, asr #16")
 EP_DSP_ONE(ep_sxtb16, "sxtb16 %0,", "")
 EP_DSP_ONE(ep_sxtb16_ror8, "sxtb16 %0,", ", ror #8")
 EP_DSP_ONE(ep_ssat8, "ssat %0, #8,", "")
@@ -82,6 +86,16 @@ static inline int32_t ep_smlatt(int32_t a, int32_t b, int32_t acc)
     return ep_add_wrapping(acc, ep_lane(a, 1) * ep_lane(b, 1));
 }
 
+static inline int32_t ep_smlabt(int32_t a, int32_t b, int32_t acc)
+{
+    return ep_add_wrapping(acc, ep_lane(a, 0) * ep_lane(b, 1));
+}
+
+static inline int32_t ep_smlatb(int32_t a, int32_t b, int32_t acc)
+{
+    return ep_add_wrapping(acc, ep_lane(a, 1) * ep_lane(b, 0));
+}
+
 /* The upper half of a b, rounded half up. */
 static inline int32_t ep_smmulr(int32_t a, int32_t b)
 {
@@ -89,6 +103,10 @@ static inline int32_t ep_smmulr(int32_t a, int32_t b)
 }
 
 static inline int32_t ep_qadd(int32_t a, int32_t b) { return ep_clip((int64_t)a + b, INT32_MIN, INT32_MAX); }
+
+static inline int32_t ep_lower_lanes(int32_t a, int32_t b) { return ep_lanes(a, b); }
+
+static inline int32_t ep_upper_lanes(int32_t a, int32_t b) { return ep_lanes(ep_lane(a, 1), ep_lane(b, 1)); }
 
 static inline int32_t ep_sxtb16(int32_t word)
 {

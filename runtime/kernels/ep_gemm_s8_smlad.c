@@ -21,7 +21,7 @@ typedef struct {
 
 static inline int32_t filled(const ep_gemm_s8_args *args) { return (args->depth + STEP - 1) / STEP * STEP; }
 
-#if defined(EP_TARGET_SMLAD) && defined(__OPTIMIZE__) && !defined(EP_WITHOUT_ASM)
+#if defined(EP_TARGET_SMLAD) && defined(__OPTIMIZE__) && !defined(__clang__) && !defined(EP_WITHOUT_ASM)
 
 /* Two elements of four rows and two outputs: sixteen products in twelve instructions. */
 #define PAIR                             \
@@ -183,12 +183,6 @@ static EP_NOINLINE const int32_t *first_chunks(sums *all, int32_t *before, const
     return w;
 }
 
-static void clamp(const ep_gemm_s8_args *args, int8_t *y, int32_t count)
-{
-    if (args->low == -128 && args->high == 127) return;
-    for (int32_t i = 0; i < count; i++) y[i] = ep_clamp_s8(y[i], args->low, args->high);
-}
-
 void ep_gemm_pairs_s8(const ep_gemm_s8_args *args, const int32_t *pairs, int32_t count, int8_t *y)
 {
     const int32_t depth = filled(args), step = args->outputs, chunks = (depth - 1) / CHUNK;
@@ -216,7 +210,7 @@ void ep_gemm_pairs_s8(const ep_gemm_s8_args *args, const int32_t *pairs, int32_t
         finish(&one, s.a[0], s.a[1], s.a[2], s.a[3], y, rows);
         if (scales + EP_SCALE_WORDS < all) finish(&two, others[0], others[1], others[2], others[3], y + 1, rows);
     }
-    clamp(args, first, count * step);
+    ep_clamp_all_s8(first, count * step, args->low, args->high);
 }
 
 /* The last, incomplete word of a row. */
@@ -256,7 +250,7 @@ static void one_row(const ep_gemm_s8_args *args, const int8_t *x, int8_t *y)
             y[n + i] = (int8_t)ep_rescale_any_dsp(r.bias + values[i], &r.scale);
         }
     }
-    clamp(args, y, args->outputs);
+    ep_clamp_all_s8(y, args->outputs, args->low, args->high);
 }
 
 void ep_gemm_s8(const ep_gemm_s8_args *args, const int8_t *x, int32_t rows, int8_t *y)

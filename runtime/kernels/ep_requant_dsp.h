@@ -46,4 +46,11 @@ static inline int32_t ep_rescale_any_dsp(int32_t acc, const ep_scale_dsp *scale)
     return ep_is_usual_dsp(scale) ? ep_rescale_dsp(acc, scale) : ep_rescale_other_dsp(acc, scale);
 }
 
+/* Results within bounds that are narrower than int8. */
+static inline void ep_clamp_all_s8(int8_t *y, int32_t count, int32_t low, int32_t high)
+{
+    if (low == -128 && high == 127) return;
+    for (int32_t i = 0; i < count; i++) y[i] = ep_clamp_s8(y[i], low, high);
+}
+
 #endif

@@ -1,6 +1,5 @@
 """Calls of int8 kernels on random shapes, packed for a core: what they must give by plain sums, and C that makes them.
 
-For layouts whose kernels read bias, multiplier and shift of each output and gather depthwise windows in no scratch.
 A case is one convolution, depthwise convolution or dense layer. All cases have buffers of the same sizes, as vectors of
 a firmware must; the C program makes the call with exactly the scratch that the layout says.
 """
@@ -30,20 +29,30 @@ SOURCE = """
 #include "ep_dense_s8.h"
 #include "ep_depthwise_s8.h"
 
-/* p: kind, window, outputs, depth, zero, low, high, the input's zero point, bytes of x, y and scratch. */
+/* p: kind, window, outputs, depth, zero, low, high, the input's zero point, bytes of x, y and scratch, band. */
 static void call(const int32_t *p, const int8_t *x, const int8_t *w, const int32_t *c, int8_t *y, int8_t *scratch)
 {
     const int32_t n = %(words)d;
-    ep_gemm_s8_args gemm = {p[16], p[15], w, c, c + n, c + 2 * n, p[17], p[18], p[19]};
     ep_window window;
+#if EP_LAYOUT == EP_LAYOUT_SMLAD
+    ep_gemm_s8_args gemm = {p[16], p[15], w, c, p[17], p[18], p[19]};
+#else
+    ep_gemm_s8_args gemm = {p[16], p[15], w, c, c + n, c + 2 * n, p[17], p[18], p[19]};
+#endif
     memcpy(&window, p + 1, sizeof window);
     if (p[0] == 0) {
         ep_conv_s8_args args = {window, gemm, p[20]};
         ep_conv_s8(&args, x, y, scratch);
     } else if (p[0] == 1) {
+#if EP_LAYOUT == EP_LAYOUT_SMLAD
+        ep_depthwise_s8_args args = {window, 1, w, c, c + n, c + 2 * n, p[20], p[17], p[18], p[19], p[24]};
+        args.multiples = p[15] / window.channels;
+        ep_depthwise_s8(&args, x, y, scratch);
+#else
         ep_depthwise_s8_args args = {window, 1, w, c, c + n, c + 2 * n, p[20], p[17], p[18], p[19]};
         args.multiples = p[15] / window.channels;
         ep_depthwise_s8(&args, x, y);
+#endif
     } else {
         ep_dense_s8_args args = {window.batch, gemm};
         ep_dense_s8(&args, x, y);
@@ -86,9 +95,9 @@ int main(int argc, char **argv)
 {
     FILE *file = argc == 3 ? fopen(argv[1], "rb") : NULL;
     for (int left = file == NULL ? 0 : atoi(argv[2]); left > 0; left--) {
-        int32_t *p = take(file, 96, 96);
+        int32_t *p = take(file, 100, 100);
         int8_t *x = take(file, %(x)d, (size_t)p[21]), *w = take(file, %(w)d, %(w)d);
-        int32_t *c = take(file, 12 * %(words)d, 12 * %(words)d);
+        int32_t *c = take(file, 16 * %(words)d, 16 * %(words)d);
         int8_t *y = malloc((size_t)p[22]), *scratch = malloc(p[23] > 0 ? (size_t)p[23] : 1);
         call(p, x, w, c, y, scratch);
         fwrite(y, 1, (size_t)p[22], stdout);
@@ -180,9 +189,10 @@ def _case(
     packed, scratch = _packed(layout, kind, weights.astype(np.int8), window, depth)
     folds = kind != DEPTHWISE or layout.folds_depthwise
     folded = bias - (x_zero + layout.offset) * weights.reshape(outputs, -1).sum(1) * folds
-    words = [
-        _filled(layout.vector(v.astype(np.int32)), N_WORDS) for v in (folded, scale.m0, scale.shift)
-    ]
+    made = layout.vectors if kind == DEPTHWISE else layout.product_vectors
+    words = made(*(v.astype(np.int32) for v in (folded, scale.m0, scale.shift)), zero)
+    aside = len(words) > 1  # arrays of one word an output, else one of several
+    held = [_filled(v, N_WORDS if aside else 4 * N_WORDS) for v in words.values()]
     head = [
         kind,
         *(window[a] for a in AXES),
@@ -195,12 +205,13 @@ def _case(
         x.size,
         expected.size,
         scratch,
+        layout.depthwise_fields(window, outputs // channels).get("band", 0),
     ]
     inputs = (
         np.array(head, np.int32),
         _filled(x.astype(np.int8).reshape(-1), X_BYTES),
         _filled(packed, W_BYTES),
-        np.concatenate(words),
+        _filled(np.concatenate(held), 4 * N_WORDS),
     )
     said = f"{KINDS[kind]} {window} outputs {outputs}"
     return Case(inputs, _filled(expected.reshape(-1), Y_BYTES), said)
@@ -221,7 +232,8 @@ def _packed(
 ) -> tuple[Array, int]:
     """(weights as the layout has them, bytes of scratch)."""
     if kind == DEPTHWISE:
-        return layout.depthwise_window(weights[..., 0].transpose(1, 2, 0), window), 0  # type: ignore[attr-defined]
+        scratch = layout.depthwise_scratch(window, len(weights) // window["channels"]) or 0  # type: ignore[attr-defined]
+        return layout.depthwise_window(weights[..., 0].transpose(1, 2, 0), window), scratch  # type: ignore[attr-defined]
     if kind == DENSE:
         return layout.matrix(weights.reshape(len(weights), -1)), 0  # type: ignore[attr-defined]
     return layout.conv(weights, window), layout.conv_scratch(window, depth)  # type: ignore[attr-defined]
