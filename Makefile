@@ -22,7 +22,8 @@ test: lint types  ## all tests that need no emulator (under 10 minutes on 2 core
 test-emulated: $(STAMP)  ## tests under QEMU and long ones with sanitizers; installs what is missing if root (minutes)
 	$(BIN)/python -c "from edgepress.devices.emulate_pi import setup; setup('pi5', install=True, progress=print)"
 	$(BIN)/python -c "from edgepress.devices.emulate_mcu import find_tools; find_tools(install=True)"
-	$(BIN)/python -c "from edgepress.devices.tools_needed import install_missing; install_missing(('ssh', 'sshd'))"
+	$(BIN)/python -c "from edgepress.devices.emulate_c import find_linux_tools; find_linux_tools(install=True)"
+	$(BIN)/python -c "from edgepress.devices.tools_needed import install_missing; install_missing(('ssh', 'sshd', 'clang'))"
 	$(BIN)/python -m pytest -q -m emulated
 
 smoke: $(STAMP)  ## the whole flow on a toy model (under 30 seconds)
