@@ -40,7 +40,7 @@ class SmladLayout(Layout):
                 "weights of -128 beside negative ones have no C form for cores with the DSP extension",
                 hint="quantize weights to -127..127, as TFLite asks for, or use device generic",
             )
-        return lanes.astype("<i2").view(np.int8).reshape(-1)
+        return lanes.reshape(-1).astype("<i2").view(np.int8)
 
     def product_vectors(
         self, bias: Array, multipliers: Array, shifts: Array, zero: int

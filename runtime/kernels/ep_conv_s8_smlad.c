@@ -73,7 +73,7 @@ static int32_t *widen_rows(int32_t *to, const int8_t *from, ptrdiff_t step, int3
 static void gather_row(const gathering *g, int32_t r, int32_t top, int32_t left)
 {
     const ep_window *w = g->window;
-    const int32_t channels = w->channels, pair = ep_sxtb16(g->pad_value & 0xFF) * 0x10001;
+    const int32_t channels = w->channels, pair = ep_lanes(g->pad_value, g->pad_value);
     int32_t *to = g->pairs + r;
     int32_t first, last;
     ep_taps(left, w->in_w, w->kernel_w, w->dilation_w, &first, &last);
@@ -98,7 +98,7 @@ static void gather_row(const gathering *g, int32_t r, int32_t top, int32_t left)
 static void gather_rows(const gathering *g, int32_t top, int32_t left)
 {
     const ep_window *w = g->window;
-    const int32_t run = w->kernel_w * w->channels, pair = ep_sxtb16(g->pad_value & 0xFF) * 0x10001;
+    const int32_t run = w->kernel_w * w->channels, pair = ep_lanes(g->pad_value, g->pad_value);
     int32_t *to = g->pairs;
     for (int32_t i = 0; i < w->kernel_h; i++) {
         const int32_t line = top + i * w->dilation_h;

@@ -35,7 +35,7 @@ static inline int32_t at(const ep_window *w, const int8_t *line, int32_t column,
 /* One line of the image from `first` on, taken apart. */
 static void take_apart(const ep_window *w, const band *b, const int8_t *image, int32_t line, int32_t first, int32_t *to)
 {
-    const int32_t words = b->words, channels = w->channels, outside = (int32_t)((uint32_t)b->pad & 0xFF) * 0x01010101;
+    const int32_t words = b->words, channels = w->channels, outside = (int32_t)(((uint32_t)b->pad & 0xFF) * UINT32_C(0x01010101));
     const int8_t *from = image + (ptrdiff_t)line * w->in_w * channels + first;
     int32_t column = -w->pad_w, k = 0;
     if (line < 0 || line >= w->in_h) {
@@ -215,7 +215,7 @@ static void four(const ep_depthwise_s8_args *args, const int8_t *x, const place 
 {
     const ep_window *w = &args->window;
     const int32_t *bias = args->bias + n;
-    const int32_t pad = (int32_t)((uint32_t)args->in_zero & 0xFF) * 0x01010101;
+    const int32_t pad = (int32_t)(((uint32_t)args->in_zero & 0xFF) * UINT32_C(0x01010101));
     const int8_t *weights = args->weights + n;
     int32_t acc[GROUP] = {bias[0], bias[1], bias[2], bias[3]};
     for (int32_t i = 0; i < w->kernel_h; i++) {
