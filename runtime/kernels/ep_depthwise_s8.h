@@ -21,12 +21,7 @@ typedef struct {
 /* `memory` holds a ring of lines (ep_ring_s8.h), or a band of them. */
 void ep_depthwise_s8(const ep_depthwise_s8_args *args, const int8_t *x, int8_t *y, int8_t *memory);
 #else
-#if EP_LAYOUT == EP_LAYOUT_SMLAD
-/* `memory` holds a band of lines. */
-void ep_depthwise_s8(const ep_depthwise_s8_args *args, const int8_t *x, int8_t *y, int8_t *memory);
-#else
 void ep_depthwise_s8(const ep_depthwise_s8_args *args, const int8_t *x, int8_t *y);
-#endif
 #endif
 
 #endif
