@@ -39,10 +39,16 @@ EP_INLINE void add_steps(const int8_t *x, ptrdiff_t row, int32_t steps, uint32_t
 {
     for (int32_t k = 0; k < steps; k++, x += STEP, w += STEP * WIDTH) {
         ep_x_weights weights[4];
-        EP_UNROLL for (int32_t b = 0; b < blocks; b++) weights[b] = ep_x_load_weights(w + b * stride);
+        EP_UNROLL for (int32_t b = 0; b < blocks; b++) {
+            weights[b] = ep_x_load_weights(w + b * stride);
+            ep_x_keep(weights[b]);
+        }
         EP_UNROLL for (int32_t r = 0; r < rows; r++) {
             const ep_x_inputs value = ep_x_four(x + r * row, flip);
-            EP_UNROLL for (int32_t b = 0; b < blocks; b++) acc[r][b] = ep_x_dot(acc[r][b], value, weights[b]);
+            EP_UNROLL for (int32_t b = 0; b < blocks; b++) {
+                acc[r][b] = ep_x_dot(acc[r][b], value, weights[b]);
+                ep_x_keep(acc[r][b]);
+            }
         }
     }
 }

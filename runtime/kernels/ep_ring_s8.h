@@ -50,13 +50,14 @@ static inline int8_t *ep_ring_line(const ep_ring *ring, int32_t line)
     return ring->memory + (line + ring->window->pad_h) % ring->lines * ring->line_bytes;
 }
 
-/* A copy counted from -128; the last piece may overlap the one before. */
+/* A copy counted from -128; the last piece of a short one may overlap the one before. Long ones are left to the
+ * compiler's vectors. */
 static inline void ep_copy_flipped(int8_t *EP_RESTRICT to, const int8_t *EP_RESTRICT from, int32_t count)
 {
     const uint64_t flip = UINT64_C(0x8080808080808080);
     uint64_t piece;
     int32_t i = 0;
-    if (count < 8) {
+    if (count < 8 || count > 64) {
         for (; i < count; i++) to[i] = (int8_t)(from[i] ^ -128);
         return;
     }

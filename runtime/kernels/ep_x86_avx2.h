@@ -46,6 +46,8 @@ typedef struct {
     __m256i zero, low, high;
 } ep_x_limits;
 
+#define ep_x_keep(x) ((void)(x))
+
 static inline __m256i ep_x_at(const void *from) { return _mm256_loadu_si256((const __m256i *)from); }
 
 static inline ep_x ep_x_load(const int32_t *from)

@@ -26,6 +26,9 @@ typedef struct {
     __m512i zero, low, high;
 } ep_x_limits;
 
+/* In a register from here on: compilers would read weights again for each row, and move sums about. */
+#define ep_x_keep(x) __asm__("" : "+v"(x))
+
 static inline ep_x ep_x_load(const int32_t *from) { return _mm512_loadu_si512(from); }
 
 static inline ep_x_weights ep_x_load_weights(const int8_t *from) { return _mm512_loadu_si512(from); }
