@@ -24,9 +24,13 @@ static inline int8_t sum(const ep_add_s8_args *args, int8_t a, int8_t b)
 
 static inline ep_vec_scale scale_of(ep_scale scale) { return ep_vec_scale_set1(scale.multiplier, scale.shift); }
 
-static inline ep_vec side_of(ep_vec value, ep_vec zero, const ep_vec_scale *scale)
+/* A factor of exactly 1/2, which the side of the larger scale has, is a shift by one less. */
+static inline int is_half(ep_scale scale) { return scale.multiplier == 1 << 30 && scale.shift == 0; }
+
+static inline ep_vec side_of(ep_vec value, ep_vec zero, const ep_vec_scale *scale, int half)
 {
-    return ep_vec_rescale(ep_vec_shl(ep_vec_sub(value, zero), 20), scale);
+    const ep_vec steps = ep_vec_sub(value, zero);
+    return half ? ep_vec_shl(steps, 19) : ep_vec_rescale(ep_vec_shl(steps, 20), scale);
 }
 
 /* Whole vectors of neighbours; gives how many elements that are. One value of `b` for all of them where step_b is 0. */
@@ -36,11 +40,12 @@ static int32_t many(const ep_add_s8_args *args, const int8_t *a, const int8_t *b
     const ep_vec_scale scale_a = scale_of(args->scale_a), scale_b = scale_of(args->scale_b);
     const ep_vec_scale scale_y = scale_of(args->scale_y);
     const ep_vec zero_a = ep_vec_set1(args->zero_a), zero_b = ep_vec_set1(args->zero_b);
-    ep_vec right = side_of(ep_vec_set1(b[0]), zero_b, &scale_b);
+    const int half_a = is_half(args->scale_a), half_b = is_half(args->scale_b);
+    ep_vec right = side_of(ep_vec_set1(b[0]), zero_b, &scale_b, half_b);
     int32_t i = 0;
     for (; i + EP_VEC_LANES <= count; i += EP_VEC_LANES) {
-        const ep_vec left = side_of(ep_vec_load_s8(a + i), zero_a, &scale_a);
-        if (step_b) right = side_of(ep_vec_load_s8(b + i), zero_b, &scale_b);
+        const ep_vec left = side_of(ep_vec_load_s8(a + i), zero_a, &scale_a, half_a);
+        if (step_b) right = side_of(ep_vec_load_s8(b + i), zero_b, &scale_b, half_b);
         ep_vec_store_s8(y + i,
                         ep_vec_rescale(args->sign > 0 ? ep_vec_add(left, right) : ep_vec_sub(left, right), &scale_y),
                         args->zero, args->low, args->high);
