@@ -35,7 +35,8 @@ static inline int32_t at(const ep_window *w, const int8_t *line, int32_t column,
 /* One line of the image from `first` on, taken apart. */
 static void take_apart(const ep_window *w, const band *b, const int8_t *image, int32_t line, int32_t first, int32_t *to)
 {
-    const int32_t words = b->words, channels = w->channels, outside = (int32_t)(((uint32_t)b->pad & 0xFF) * UINT32_C(0x01010101));
+    const int32_t outside = (int32_t)(((uint32_t)b->pad & 0xFF) * UINT32_C(0x01010101));
+    const int32_t words = b->words, channels = w->channels;
     const int8_t *from = image + (ptrdiff_t)line * w->in_w * channels + first;
     int32_t column = -w->pad_w, k = 0;
     if (line < 0 || line >= w->in_h) {
