@@ -60,7 +60,8 @@ def test_agent_tells_errors_as_json(tmp_path: Path) -> None:
 
 def test_agent_lists_engines(tmp_path: Path) -> None:
     told = json.loads(agent(tmp_path, "engines").stdout)
-    assert set(told["engines"]) == {"onnxruntime", "tflite", "litert", "native"}
+    engines = {"onnxruntime", "tflite", "litert", "native", "lce-reference"}
+    assert set(told["engines"]) == engines
 
 
 # ------------------------------------------------------------------ a guest process
