@@ -49,20 +49,24 @@ INSTRUCTION_SETS = {
 
 @dataclass(frozen=True)
 class Row:
-    """Something against dense one-bit: `ratio` is its cost over that of the one-bit kernel."""
+    """Something against dense one-bit: `ratio` is its cost over that of the one-bit kernel.
+
+    `other` is None where it does not fit the place; `reason` says so then.
+    """
 
     what: str
     place: str
     against: str
     xnor: float
-    other: float
+    other: float | None
     unit: str
     macs: int
+    reason: str = ""
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """How many times dearer the other is."""
-        return self.other / self.xnor
+        return None if self.other is None else self.other / self.xnor
 
 
 # --------------------------------------------------------------------------- layers on the host
@@ -166,16 +170,25 @@ def lines(rows: Sequence[Row]) -> str:
             row.what,
             row.place,
             row.against,
-            f"{row.xnor:,.4f}" if row.unit == "ms" else f"{row.xnor:,.0f}",
-            f"{row.other:,.4f}" if row.unit == "ms" else f"{row.other:,.0f}",
+            _number(row.xnor, row.unit),
+            _number(row.other, row.unit),
             row.unit,
             f"{row.macs / row.xnor / (1e6 if row.unit == 'ms' else 1):,.1f}",
-            f"{row.ratio:.2f}",
+            "-" if row.ratio is None else f"{row.ratio:.2f}",
         )
         for row in rows
     ]
     heads = ("what", "place", "against", "one-bit", "other", "unit", "MAC/ns or /instr", "ratio")
-    return table(heads, body, (3, 4, 6, 7))
+    reasons = [
+        f"{row.what} {row.against} on {row.place}: {row.reason}" for row in rows if row.reason
+    ]
+    return "\n".join([table(heads, body, (3, 4, 6, 7)), *reasons])
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.4f}" if unit == "ms" else f"{value:,.0f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
