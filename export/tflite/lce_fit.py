@@ -43,7 +43,7 @@ def _reason(graph: Graph, node: Node) -> str:
         return f"a convolution over {len(shape) - 2} axes"
     if group > 1 and shape[1] % WORD_BITS:
         return f"groups of {shape[1]} channels: LCE takes multiples of {WORD_BITS}"
-    pads = pads_of(node.get("pads"))
+    pads = pads_of(node.get("pads", []))
     if not any(pads):
         return ""
     source = graph.shape(node.input(0))
@@ -53,8 +53,8 @@ def _reason(graph: Graph, node: Node) -> str:
     window = Window(
         (size[0], size[1]),
         pair((1, *shape[2:])[-2:], 1),
-        pair(node.get("strides"), 1),
-        pair(node.get("dilations"), 1),
+        pair(node.get("strides", [1]), 1),
+        pair(node.get("dilations", [1]), 1),
         pads[:2],
         pads[2:],
     )

@@ -38,7 +38,7 @@ class Readings:
         """Strip a dequantization, a reshape and a pad in front of the sign: bits can do the same."""
         source, pads, fill, flattened = node.inputs[0], (0, 0, 0, 0), 0, False
         if node.operator == "BinaryConv":
-            pads = pads_of(list(node.attributes["pads"]))
+            pads = pads_of(list(node.attributes.get("pads") or []))
         maker = self.makers.get(source)
         if node.operator == "BinaryGemm" and maker is not None and self._flattens(maker):
             source, flattened = maker.inputs[0], True
@@ -122,7 +122,7 @@ def plain_pool(node: Node) -> bool:
 
 
 def pads_of(numbers: list[int]) -> Pads:
-    """ONNX's pads of one or two axes as (top, left, bottom, right)."""
+    """ONNX's pads of one or two axes as (top, left, bottom, right); none are zeros, as files leave them out."""
     half = len(numbers) // 2
     before, after = ([0] * (2 - half) + numbers[i : i + half] for i in (0, half))
     return before[0], before[1], after[0], after[1]

@@ -304,3 +304,13 @@ def test_int8_results_come_out_of_the_layer_itself(tmp_path: Path) -> None:
     entry = np.clip(np.rint(x * 20), -128, 127).astype(np.int8).transpose(0, 2, 3, 1)
     plain = open_session(folder / "net.tflite")
     assert np.array_equal(session.run([entry])[0], plain.run([entry])[0])
+
+
+def test_attributes_that_a_file_leaves_out_are_their_defaults(tmp_path: Path) -> None:
+    hub = HubMaker((1, 40, 6, 6), 3).conv((5, 40, 3, 3)).hub()
+    for node in hub.graph.node:
+        if node.op_type == "BinaryConv":
+            del node.attribute[:]
+    right, found = both(hub, tmp_path, 3)
+    assert np.array_equal(right, found)
+    assert len(_convolutions(lower(hub, binary="lce"))) == 1
