@@ -96,7 +96,7 @@ def lower(
         )
     lowered = lower_to_tflite(
         hub,
-        precision=precision,
+        precision=_lite_precision(hub, precision),
         io=io,
         io_layout=io_layout,
         fc_granularity=fc_granularity,
@@ -105,7 +105,15 @@ def lower(
     kept = states_of(hub) if states is None else states
     made = lower_model(lowered.model, layout, lowered.input_layouts, lowered.output_layouts, kept)
     notes = (*lowered.extra_quantize, *lowered.notes)
-    return replace(made, precision=lowered.precision, notes=notes)
+    written = "float32" if lowered.precision == "weight-only" else lowered.precision
+    return replace(made, precision=written, notes=notes)
+
+
+def _lite_precision(hub: Any, precision: str) -> str:
+    """Packed layers of two bits keep their integers in float C too (`keep_integers`), other weights become floats."""
+    operators = {node.op_type for node in hub.graph.node}
+    packed = "TernaryGemm" in operators and "QuantizeLinear" not in operators
+    return "weight-only" if precision == "float32" and packed else precision
 
 
 def lower_model(
