@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..tflite.ir import LiteModel, LiteOperator
+from .fuse_groups import GROUPED_CONV
 
-_KERNELS = {"CONV_2D", "DEPTHWISE_CONV_2D"}
+_KERNELS = {"CONV_2D", "DEPTHWISE_CONV_2D", GROUPED_CONV}
 
 
 def fuse_pads(model: LiteModel) -> LiteModel:

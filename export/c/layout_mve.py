@@ -73,7 +73,7 @@ def _is_inside(window: Fields) -> bool:
 
 MVE = MveLayout(
     "EP_LAYOUT_MVE",
-    rows=2,
+    rows=4,
     outputs=4,
     depth=16,
     sources=(

@@ -15,6 +15,7 @@ from ..tflite.ir import LiteModel, LiteOperator
 from ..tflite.lower import lower as lower_to_tflite
 from .builder import Builder
 from .fuse_bits import fuse
+from .fuse_groups import fuse_groups
 from .fuse_pads import fuse_pads
 from .fuse_signs import hand_on_signs
 from .fuse_weights import keep_integers
@@ -58,10 +59,10 @@ class LoweredC:
 
 def registry() -> dict[str, Function]:
     """Operator code -> lowering."""
-    from . import ops_binary, ops_layers, ops_moves, ops_reduce, ops_values
+    from . import ops_binary, ops_groups, ops_layers, ops_moves, ops_reduce, ops_values
 
     found: dict[str, Function] = {}
-    for family in (ops_binary, ops_layers, ops_moves, ops_reduce, ops_values):
+    for family in (ops_binary, ops_groups, ops_layers, ops_moves, ops_reduce, ops_values):
         found.update(family.LOWERINGS)
     return found
 
@@ -129,7 +130,7 @@ def lower_model(
         UnsupportedOperatorError: no kernel for an operator; node and what to do are told.
         UsageError: a state that the model has not.
     """
-    model = fuse_pads(keep_integers(hand_on_signs(fuse(model))))
+    model = fuse_pads(fuse_groups(keep_integers(hand_on_signs(fuse(model)))))
     pairs = find_pairs(model, states or {})
     model = with_same_scales(model, pairs)
     program, operators = _program(model, layout, pairs)

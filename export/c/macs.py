@@ -21,7 +21,7 @@ def macs_of(model: LiteModel, operator: LiteOperator) -> int:
         return count.convolution((*output[:3], second[0]), (*second[1:3], channels)) or 0
     if code == "DEPTHWISE_CONV_2D":
         return count.convolution(output, second[1:3]) or 0
-    if code in ("CONV_2D", "FULLY_CONNECTED", "EpDenseIntegers"):
+    if code in ("CONV_2D", "FULLY_CONNECTED", "EpDenseIntegers", "EpGroupedConv"):
         return count.convolution(output, second[1:]) or 0
     if code == "TRANSPOSE_CONV":
         return count.transposed_convolution(_shape(model, operator, 2), second[:3]) or 0

@@ -72,11 +72,11 @@ def bias_of(builder: Builder, operator: LiteOperator, channels: int, dtype: str)
 
 
 def requantization(
-    builder: Builder, operator: LiteOperator, bias: Array, *, of_product: bool
+    builder: Builder, operator: LiteOperator, bias: Array, *, of_product: bool, groups: int = 1
 ) -> dict[str, Any]:
     """`bias`, `multiplier`, `shift`, `zero`, `low`, `high` of an int8 layer: M = s_x s_w / s_y, in doubles.
 
-    Of a product, what belongs to each output is as the layout has it.
+    Of a product, what belongs to each output is as the layout has it, one group behind the other.
     """
     x, y = operator.inputs[0], operator.outputs[0]
     weight = builder.quantization(operator.inputs[1])
@@ -87,7 +87,9 @@ def requantization(
     low, high = builder.clamp_int8(operator, y)
     name, zero, layout = builder.tensor(operator.inputs[1]).name, builder.zero(y), builder.layout
     arrays = layout.product_vectors if of_product else layout.vectors
-    held = arrays(bias, multipliers, shifts, zero)
+    split = (np.split(values, groups) for values in (bias, multipliers, shifts))
+    parts = [arrays(*values, zero) for values in zip(*split, strict=True)]
+    held = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     return {
         **{key: builder.constant(f"{name}/{key}", data) for key, data in held.items()},
         "zero": zero,
@@ -97,34 +99,39 @@ def requantization(
 
 
 def product(
-    builder: Builder, operator: LiteOperator, matrix: Array, packed: Array | None = None
+    builder: Builder,
+    operator: LiteOperator,
+    matrix: Array,
+    packed: Array | None = None,
+    groups: int = 1,
 ) -> tuple[str, Fields]:
     """(suffix, `ep_gemm_*_args`) of a layer whose weights are `matrix` [outputs, depth].
 
-    `packed` is what an int8 kernel reads, if that is not the layout's `matrix`.
+    `packed` is what an int8 kernel reads, if that is not the layout's `matrix`. Arguments are those of the first of
+    `groups` products, whose arrays lie behind each other.
     """
     outputs, depth = matrix.shape
     name = builder.tensor(operator.inputs[1]).name
-    sizes: Fields = {"depth": depth, "outputs": outputs}
+    sizes: Fields = {"depth": depth, "outputs": outputs // groups}
+    parts = np.split(matrix, groups)
     if builder.is_int8(operator):
         bias = bias_of(builder, operator, outputs, "int32").astype(np.int64)
         offset = builder.zero(operator.inputs[0]) + builder.layout.offset
         bias = bias - offset * matrix.astype(np.int64).sum(axis=1)
         if np.abs(bias).max(initial=0) >= 2**31:
             raise builder.unsupported(operator, "a bias beyond 32 bits")
-        return "s8", {
-            **sizes,
-            "weights": builder.constant(
-                name, builder.layout.matrix(matrix) if packed is None else packed
-            ),
-            **requantization(builder, operator, bias.astype(np.int32), of_product=True),
-        }
+        if packed is None:
+            packed = np.concatenate([builder.layout.matrix(part) for part in parts])
+        scales = requantization(
+            builder, operator, bias.astype(np.int32), of_product=True, groups=groups
+        )
+        return "s8", {**sizes, "weights": builder.constant(name, packed), **scales}
     builder.only(operator, "float32", "int8")
     low, high = builder.clamp_float(operator)
     bias = bias_of(builder, operator, outputs, "float32")
     return "f32", {
         **sizes,
-        "weights": builder.constant(name, np.ascontiguousarray(matrix.T)),
+        "weights": builder.constant(name, np.concatenate([part.T.reshape(-1) for part in parts])),
         "bias": builder.constant(f"{name}/bias", bias),
         "low": low,
         "high": high,

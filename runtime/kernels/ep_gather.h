@@ -26,34 +26,38 @@ static inline void ep_copy_s8(int8_t *EP_RESTRICT to, const int8_t *EP_RESTRICT 
     }
 }
 
-/* The window that begins at (top, left) of image x; what lies outside is `outside`. */
-static inline void ep_gather_s8(const ep_window *w, const int8_t *x, int32_t top, int32_t left, int8_t outside,
-                                int8_t *row)
+/* The window that begins at (top, left) of an image whose pixels are `step` bytes apart: `size` bytes of each, one behind
+ * the other. What lies outside is `outside`. */
+static inline void ep_gather(const ep_window *w, const int8_t *x, int32_t top, int32_t left, int32_t size, int32_t step,
+                             int8_t outside, int8_t *row)
 {
-    const int32_t channels = w->channels;
     int32_t from, to;
     ep_taps(left, w->in_w, w->kernel_w, w->dilation_w, &from, &to);
     for (int32_t i = 0; i < w->kernel_h; i++) {
         const int32_t line = top + i * w->dilation_h;
         if (line < 0 || line >= w->in_h) {
-            row = ep_fill_s8(row, outside, w->kernel_w * channels);
+            row = ep_fill_s8(row, outside, w->kernel_w * size);
             continue;
         }
-        const int8_t *source = x + (ptrdiff_t)line * w->in_w * channels;
-        row = ep_fill_s8(row, outside, from * channels);
-        if (w->dilation_w == 1) {
-            const int32_t count = (to - from) * channels;
-            ep_copy_s8(row, source + (ptrdiff_t)(left + from) * channels, count);
+        const int8_t *source = x + (ptrdiff_t)line * w->in_w * step;
+        row = ep_fill_s8(row, outside, from * size);
+        if (w->dilation_w == 1 && size == step) {
+            const int32_t count = (to - from) * size;
+            ep_copy_s8(row, source + (ptrdiff_t)(left + from) * size, count);
             row += count;
         } else {
-            for (int32_t j = from; j < to; j++) {
-                const int8_t *pixel = source + (ptrdiff_t)(left + j * w->dilation_w) * channels;
-                memcpy(row, pixel, (size_t)channels * sizeof *row);
-                row += channels;
-            }
+            for (int32_t j = from; j < to; j++, row += size)
+                ep_copy_s8(row, source + (ptrdiff_t)(left + j * w->dilation_w) * step, size);
         }
-        row = ep_fill_s8(row, outside, (w->kernel_w - to) * channels);
+        row = ep_fill_s8(row, outside, (w->kernel_w - to) * size);
     }
+}
+
+/* The same of a whole image of bytes. */
+static inline void ep_gather_s8(const ep_window *w, const int8_t *x, int32_t top, int32_t left, int8_t outside,
+                                int8_t *row)
+{
+    ep_gather(w, x, top, left, w->channels, w->channels, outside, row);
 }
 
 #endif
