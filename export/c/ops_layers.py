@@ -88,7 +88,7 @@ def requantization(
     name, zero, layout = builder.tensor(operator.inputs[1]).name, builder.zero(y), builder.layout
     arrays = layout.product_vectors if of_product else layout.vectors
     split = (np.split(values, groups) for values in (bias, multipliers, shifts))
-    parts = [arrays(*values, zero) for values in zip(*split, strict=True)]
+    parts = [arrays(b, m, s, zero) for b, m, s in zip(*split, strict=True)]
     held = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     return {
         **{key: builder.constant(f"{name}/{key}", data) for key, data in held.items()},
