@@ -6,6 +6,8 @@
 #include "ep_add_mve.h"
 #elif defined(EP_TARGET_NEON)
 #include "ep_add_neon.h"
+#elif defined(EP_TARGET_AVX512VNNI)
+#include "ep_add_avx512.h"
 #endif
 
 static inline int32_t side(int32_t value, int32_t zero, ep_scale scale)
@@ -68,6 +70,8 @@ void ep_add_s8(const ep_add_s8_args *args, const int8_t *a, const int8_t *b, int
         if (step_a == 1 && step_b == 1 && ep_sums_fit_mve(args)) i = ep_sums_mve(args, pa, pb, count, py);
 #elif defined(EP_TARGET_NEON)
         if (step_a == 1 && step_b == 1 && ep_sums_fit_neon(args)) i = ep_sums_neon(args, pa, pb, count, py);
+#elif defined(EP_TARGET_AVX512VNNI)
+        if (step_a == 1 && step_b == 1 && ep_sums_fit_avx512(args)) i = ep_sums_avx512(args, pa, pb, count, py);
 #endif
 #if defined(EP_VEC_LANES)
         if (i == 0 && step_a == 1 && (step_b == 1 || step_b == 0) && count >= EP_VEC_LANES)

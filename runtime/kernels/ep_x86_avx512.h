@@ -62,15 +62,27 @@ static inline ep_x_scale ep_x_load_scale(const int32_t *multiplier, const int32_
     return s;
 }
 
+/* The upper words of both as they are then shifted. */
+static inline ep_x ep_x_join(__m512i even, __m512i odd, const ep_x_scale *s)
+{
+    return _mm512_srav_epi32(_mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB), s->right);
+}
+
 static inline ep_x ep_x_rescale(ep_x acc, const ep_x_scale *s)
 {
     const __m512i sign = _mm512_set1_epi64(INT64_C(1) << 31), next = _mm512_srli_epi64(acc, 32);
-    __m512i even = _mm512_add_epi64(_mm512_mul_epi32(acc, s->even), s->add);
-    __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(next, s->odd), s->add_odd);
-    even = _mm512_sub_epi64(even, _mm512_and_si512(acc, sign));
-    odd = _mm512_sub_epi64(odd, _mm512_and_si512(next, sign));
-    odd = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
-    return _mm512_srav_epi32(odd, s->right);
+    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(acc, s->even), s->add);
+    const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(next, s->odd), s->add_odd);
+    return ep_x_join(_mm512_sub_epi64(even, _mm512_and_si512(acc, sign)),
+                     _mm512_sub_epi64(odd, _mm512_and_si512(next, sign)), s);
+}
+
+/* Without what negative numbers take away: they become one more at most, and 0 at most. */
+static inline ep_x ep_x_rescale_clamped(ep_x acc, const ep_x_scale *s)
+{
+    const __m512i next = _mm512_srli_epi64(acc, 32);
+    return ep_x_join(_mm512_add_epi64(_mm512_mul_epi32(acc, s->even), s->add),
+                     _mm512_add_epi64(_mm512_mul_epi32(next, s->odd), s->add_odd), s);
 }
 
 static inline ep_x ep_x_rescale_any(ep_x acc, const int32_t *multiplier, const int32_t *shift)
