@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..runtime.c_folder import is_folder
 from ..runtime.errors import UsageError
 from ..runtime.time_file import ProcessTiming
 from ..runtime.timing import TimingPlan, random_inputs
@@ -74,7 +75,7 @@ def measure_board(
     """Latency, load time and memory of one file in `processes` fresh processes on a board.
 
     Args:
-        device: "ssh://[user@]host[:port]", or "adb://serial" (`board_adb.py`).
+        device: "ssh://[user@]host[:port]", or "adb://serial" (`board_adb.py`, `board_adb_c.py`), which takes no engine.
         options: how the board is used.
 
     Raises:
@@ -84,11 +85,28 @@ def measure_board(
     """
     check_processes(processes)
     if device.startswith("adb://"):
-        from .board_adb import measure_adb
-
-        return measure_adb(path, device, threads, processes, progress, options=options)
+        return _over_adb(path, device, threads, processes, progress, options)
     with visit(device, options) as board:
         return measure_visit(board, path, engine, threads, processes, progress, plan=plan)
+
+
+def _over_adb(
+    path: Path,
+    device: str,
+    threads: int,
+    processes: int,
+    progress: Progress | None,
+    options: BoardOptions | None,
+) -> Measurement:
+    """A TFLite file in the user's program, or exported C as its own."""
+    from .board_adb import measure_adb
+    from .board_adb_c import measure_adb_c
+
+    if not is_folder(path):
+        return measure_adb(path, device, threads, processes, progress, options=options)
+    if threads != 1:
+        raise UsageError("exported C computes in one thread", hint="leave --threads out")
+    return measure_adb_c(path, device, processes, progress, options=options)
 
 
 def interleave_board(

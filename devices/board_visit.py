@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..runtime.artifact import detect_format, read_model_bytes
+from ..runtime.artifact import detect_format, model_sha256, read_model_bytes
 from ..runtime.codec import from_json, to_json
 from ..runtime.errors import (
     DeviceError,
@@ -110,7 +110,7 @@ class BoardVisit:
         if plan is not None:
             words += ["--plan", json.dumps(to_json(plan))]
         found = from_json(ProcessTiming, self._agent(words, path))
-        if found.artifact_sha256 != sha256_bytes(read_model_bytes(path)):
+        if found.artifact_sha256 != model_sha256(path):
             raise DeviceError("it timed another file than was sent", where=self.address)
         return found
 

@@ -115,6 +115,11 @@ def read_model_bytes(path: Path) -> bytes:
     return data
 
 
+def model_sha256(path: Path) -> str:
+    """Hex sha256 of a model file, or of an exported C folder as a whole; errors as `read_model_bytes`."""
+    return sha256_bytes(read_model_bytes(path))
+
+
 def detect_format(data: bytes, where: str = "") -> str:
     """ "tflite", "lce" (TFLite with Larq Compute Engine's operators), "onnx" or "c", judged by content.
 

@@ -10,7 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..devices.emulate_c import CResult, run_c
+from ..devices.emulate_c import CResult, LinuxTools, run_c
+from ..devices.emulate_mcu import Tools
 from ..devices.firmware_vectors import Vectors
 from ..devices.measurement import Evidence, Measurement
 from ..runtime.session import open_session
@@ -34,20 +35,32 @@ _COLUMNS = {
 
 
 def count_folder(
-    path: Path, profile: Profile, *, calls: bool = False
+    path: Path,
+    profile: Profile,
+    *,
+    calls: bool = False,
+    inputs: Sequence[Any] | None = None,
+    tools: Tools | LinuxTools | None = None,
 ) -> tuple[CResult, Measurement]:
     """Run a folder on an emulated device; its outputs must be those of the same folder compiled here.
+
+    Args:
+        calls: count each kernel call.
+        inputs: of the model, as it stores them; seeded random ones if None.
+        tools: found before; looked for if None.
 
     Raises:
         MissingToolError: no compiler here or for the device, or no QEMU; names the package.
         As `run_c`.
     """
     session = open_session(path, "native")
-    inputs = [random_inputs(session.artifact.inputs, seed) for seed in range(VECTORS)]
-    expected = [session.run(given) for given in inputs]
-    result = run_c(path, profile, Vectors(inputs, expected), calls=calls)
+    specs = session.artifact.inputs
+    rows = [random_inputs(specs, seed) for seed in range(VECTORS)] if inputs is None else [inputs]
+    vectors = Vectors(rows, [session.run(list(given)) for given in rows])
+    result = run_c(path, profile, vectors, calls=calls, tools=tools)
     measurement = result.measurement()
-    proof = f"outputs were those of this machine on {VECTORS} random inputs"
+    fed = f"{VECTORS} random inputs" if inputs is None else "the inputs given"
+    proof = f"outputs were those of this machine on {fed}"
     notes = (*measurement.notes, proof, *packing_note(result))
     return result, replace(measurement, notes=notes)
 

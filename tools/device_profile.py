@@ -210,8 +210,7 @@ def _on_board(request: Request, progress: Progress | None) -> Profiled:
 
 
 def _over_adb(request: Request, progress: Progress | None) -> Profiled:
-    from ..devices.board_adb import measure_adb
-    from ..devices.board_adb_c import measure_adb_c
+    from ..devices.board import measure_board
 
     if request.engines and request.engines != ("native",):
         raise UsageError(
@@ -221,19 +220,12 @@ def _over_adb(request: Request, progress: Progress | None) -> Profiled:
         raise UsageError("--compare and --layers are not there for devices over adb")
     found = Profiled()
     for path in request.files:
-        if _format(path) == "c":
-            if request.threads != 1:
-                raise UsageError("exported C computes in one thread", hint="leave --threads out")
-            one = measure_adb_c(
-                path, request.device, request.processes, progress, options=request.options
-            )
-            found.rows.append((path, one))
-            continue
-        if _format(path) != "tflite" or request.engines:
+        if _format(path) != "c" and (_format(path) != "tflite" or request.engines):
             raise UsageError("over adb TFLite files and C folders are measured", where=str(path))
-        one = measure_adb(
+        one = measure_board(
             path,
             request.device,
+            None,
             request.threads,
             request.processes,
             progress,

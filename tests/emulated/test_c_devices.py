@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgepress.devices.board_adb_c import measure_adb_c
+from edgepress.devices.board import measure_board
 from edgepress.devices.board_options import BoardOptions
 from edgepress.devices.emulate_c import CResult, find_linux_tools, run_c
 from edgepress.devices.emulate_mcu import find_tools
@@ -159,7 +159,7 @@ def test_a_watch_over_adb_gets_a_static_program(tmp_path: Path) -> None:
     adb.write_text(_FAKE_ADB.replace("@ROOT@", str(root)))
     adb.chmod(0o755)
     folder = c_models.write(ptq.quantized_hub("residual"), tmp_path / "c", device="cortex-a53")
-    found = measure_adb_c(folder, "adb://W7", 1, options=BoardOptions(adb=str(adb)))
+    found = measure_board(folder, "adb://W7", processes=1, options=BoardOptions(adb=str(adb)))
     assert found.engine == "native" and len(found.samples["latency_ms"][0]) == 100
     assert found.values["latency_ms"] > 0 and "outputs were those" in found.notes[0]
     assert [path.name for path in root.iterdir()] == ["bin"]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from edgepress.tools.gate.config import load_config
 from edgepress.tools.gate.measure import find_measurer
-from edgepress.tools.gate.measurers import standard
+from edgepress.tools.gate.measurers import of_folders, standard
 from edgepress.tools.pytest_plugin import Gatekeeper
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -24,10 +24,11 @@ def test_the_configuration_is_valid_and_every_metric_is_served(tmp_path: Path) -
     path = tmp_path / "gates.yml"
     path.write_text(blocks("yaml")[0])
     config = load_config(path)
-    assert len(config.gates) == 5 and set(config.boards) == {"pi5"}
+    assert len(config.gates) == 6 and set(config.boards) == {"pi5"}
     for gate in config.gates:
+        of_kind = of_folders if gate.path.suffix == ".c" else standard
         for limit in gate.budget.limits:
-            assert find_measurer(standard(config.boards), gate.device, limit.metric)
+            assert find_measurer(of_kind(config.boards), gate.device, limit.metric)
 
 
 def test_the_pytest_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +43,7 @@ def test_the_pytest_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (gate,) = judged[0].gates
     assert [limit.metric for limit in gate.budget.limits] == ["file_bytes", "instructions"]
     assert gate.baseline == tmp_path / "baselines" / "models" / "kws.int8.tflite"
-    assert len(judged[1].gates) == 5
+    assert len(judged[1].gates) == 6
 
 
 def test_the_workflow_runs_where_instructions_are_counted() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...devices.measurement import Measurement
 from ...devices.transport import is_address
-from ...runtime.files import sha256_file
+from ...runtime.artifact import model_sha256
 from .board_config import Board
 from .measure import Job
 
@@ -85,7 +85,7 @@ class BoardTimer:
         """Hash of the engine over there, once the file's outputs are right."""
         from ...devices.board import prove_on
 
-        key = (sha256_file(path), engine)
+        key = (model_sha256(path), engine)
         if key not in self._proved:
             self._proved[key] = prove_on(visit, path, engine)
         return self._proved[key]

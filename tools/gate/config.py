@@ -180,7 +180,7 @@ def _gate(table: Table, defaults: _Defaults, folder: Path) -> Gate:
     most = table.count("max_processes", max(defaults.max_processes, processes), MOST_PROCESSES)
     if most < processes:
         raise table.fault("max_processes", f"{most} is less than processes ({processes})")
-    limits = _limits(table, defaults.tolerance, device)
+    limits = _limits(table, defaults.tolerance, device, folder / model)
     if threads != 1 and any(x.metric in metrics.INSTRUCTION_METRICS for x in limits):
         hint = "use threads: 1; with more the count depends on how they wait for each other"
         raise table.fault("threads", "instructions are counted single-threaded", hint)
@@ -201,10 +201,10 @@ def _gate(table: Table, defaults: _Defaults, folder: Path) -> Gate:
     )
 
 
-def _limits(table: Table, tolerance: float, device: str) -> tuple[Limit, ...]:
+def _limits(table: Table, tolerance: float, device: str, model: Path) -> tuple[Limit, ...]:
     """The limits of a gate; the exact metrics where none are named."""
     if table.values.get("metrics") is None:
-        names = default_metrics(table.need("model"), device, table.text("task") is not None)
+        names = default_metrics(model, device, table.text("task") is not None)
         return tuple(_compared(name, tolerance) for name in names)
     found, inner = [], table.table("metrics")
     for name in inner.values:

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
+from ...runtime.c_folder import is_folder
 from ...runtime.errors import EdgepressError
+from .folder_measurers import counted_metrics
 from .measurers import HOST, can_count
 
 OF_FILES = ("file_bytes", "parameters", "macs")
+OF_FOLDERS = ("macs", "weight_bytes", "arena_bytes")
+"""The bytes of exported C are those of its text, comments included, so they are held only where they are named."""
 
 
-def default_metrics(model: str, device: str, has_task: bool) -> tuple[str, ...]:
+def default_metrics(model: Path, device: str, has_task: bool) -> tuple[str, ...]:
     """Metrics of a gate without `metrics`.
 
     What is installed here does not count: a missing extra is an error that says how to install it, so that a number
     is not left out on one machine and gated on another.
 
     Args:
-        model: name of the file; the arena and Vela's cycles are those of TFLite files.
+        model: the file, or a folder of exported C; Vela's cycles are those of TFLite files.
         has_task: whether the gate names what it is scored on.
     """
-    names = [*OF_FILES, *(["instructions"] if can_count(device) else [])]
-    if model.endswith(".tflite"):
-        names += _of_microcontrollers(device)
+    names: list[str]
+    if is_folder(model):
+        names = [*OF_FOLDERS, *counted_metrics(device)]
+    else:
+        names = [*OF_FILES, *(["instructions"] if can_count(device) else [])]
+        names += _of_microcontrollers(device) if model.suffix == ".tflite" else []
     return (*names, *(["accuracy"] if has_task else []))
 
 

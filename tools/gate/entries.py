@@ -81,11 +81,11 @@ def entry_of(model: str, taken: Sequence[Taken], metric: str, statistic: str = "
             f"{metric} cannot be had of {model} on {first.device} ({first.evidence})",
             hint="; ".join(first.notes) or f"what can: {', '.join(sorted(first.values))}",
         )
-    of_file = metric in metrics.FILE_METRICS
+    of_file = first.device == metrics.NO_DEVICE
     entry = Entry(
         model=model,
         model_sha256=first.artifact_sha256,
-        device=metrics.NO_DEVICE if of_file else first.device,
+        device=first.device,
         engine=first.engine,
         engine_version=first.engine_version,
         threads=first.threads,

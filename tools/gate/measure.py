@@ -1,6 +1,7 @@
 """The one door to devices: who measures a metric on a device, and numbers kept by content.
 
-Another kind of device joins by one object with the methods of `Measurer`, added to `measurers.standard()`.
+Another kind of device joins by one object with the methods of `Measurer`, added to `measurers.standard()`; what runs
+exported C, to `measurers.of_folders()`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ... import __version__
 from ...devices.build_once import key_of
 from ...devices.measurement import METRIC_UNITS, Evidence, Measurement
+from ...runtime.artifact import model_sha256
 from ...runtime.codec import from_json, to_json
 from ...runtime.errors import InputError, UsageError
 from ...runtime.files import sha256_file, write_text
+from ..digest import own_source_sha256
 from . import metrics
 from .entries import Taken
 
@@ -31,7 +33,10 @@ _FILE = "measurement.json"
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be measured. `inputs`: .npz of what to feed it; `data`, `user_code`: for `accuracy`."""
+    """What is to be measured: `path` is a file or an exported C folder.
+
+    `inputs`: .npz of what to feed it; `data`, `user_code`: for `accuracy`.
+    """
 
     path: Path
     device: str
@@ -102,11 +107,11 @@ def take(measurer: Measurer, job: Job, number: int, order: int, cache: Cache | N
     """One process's measurement; exact ones come from the cache where it has them.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file or folder.
         UsageError: it gives milliseconds of an emulated device.
         EdgepressError: what the measurer raises.
     """
-    if not job.path.is_file():
+    if not job.path.exists():
         raise InputError("there is no such file", where=str(job.path))
     start = time.perf_counter()
     measurement = _kept(measurer, job, cache) if measurer.kept and cache else None
@@ -135,9 +140,9 @@ def _kept(measurer: Measurer, job: Job, cache: Cache) -> Measurement:
 
 
 def measurement_key(measurer: Measurer, job: Job) -> str:
-    """Content hash: file, inputs, device, engine, threads, metrics, and what the measurer's numbers depend on."""
+    """Content hash: file, inputs, device, engine, threads, metrics, our code, and the measurer's facts."""
     given = sha256_file(job.inputs) if job.inputs and job.inputs.is_file() else ""
     scored = "" if job.scored is None else str(job.scored)
-    parts = (type(measurer).__name__, __version__, sha256_file(job.path), given, scored)
+    parts = (type(measurer).__name__, own_source_sha256(), model_sha256(job.path), given, scored)
     where = (job.device, job.engine or "", job.threads, sorted(job.metrics))
     return "gate-" + key_of(*parts, *where, measurer.facts(job))

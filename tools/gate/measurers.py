@@ -1,17 +1,20 @@
 """The measurers that come with edgepress: the file itself, this machine, emulated boards, scores on data.
 
-Boards, and programs that are optional extras: `board_measurer.py`, `extra_measurers.py`.
+Boards, programs that are optional extras, exported C: `board_measurer.py`, `extra_measurers.py`, `folder_measurers.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...devices.measurement import Evidence, Measurement
+from ...runtime.artifact import read_model_bytes
+from ...runtime.c_folder import is_folder
 from ...runtime.errors import EdgepressError, UsageError
-from ...runtime.files import sha256_file
+from ...runtime.files import sha256_bytes
 from . import metrics
 from .board_config import Board
 from .measure import Job, Measurer
@@ -29,8 +32,21 @@ HOST_METRICS = (
 )
 
 
+def measurers_of(path: Path, boards: Mapping[str, Board] | None = None) -> tuple[Measurer, ...]:
+    """Those for an exported C folder, or for a file."""
+    return of_folders(boards) if is_folder(path) else standard(boards)
+
+
+def of_folders(boards: Mapping[str, Board] | None = None) -> tuple[Measurer, ...]:
+    """All that measure exported C, in the order they are asked."""
+    from .board_measurer import BoardTimer
+    from .folder_measurers import FolderCounter, FolderFacts
+
+    return FolderFacts(), HostTimer(), BoardTimer(boards or {}), FolderCounter(), HostScorer()
+
+
 def standard(boards: Mapping[str, Board] | None = None) -> tuple[Measurer, ...]:
-    """All of them, in the order they are asked."""
+    """All that measure files, in the order they are asked."""
     from .board_measurer import BoardTimer
     from .extra_measurers import ArenaReader, LatencyEstimator, VelaEstimator
 
@@ -55,12 +71,13 @@ class FileFacts(Held):
         return metric in metrics.FILE_METRICS
 
     def facts(self, job: Job) -> dict[str, str]:
-        """Nothing: the version of edgepress is part of every key."""
+        """Nothing: the code of edgepress is part of every key."""
         return {}
 
     def measure(self, job: Job, number: int) -> Measurement:
         """Bytes, and the totals of the layer table where one is asked for."""
-        values = {"file_bytes": float(job.path.stat().st_size)}
+        data = read_model_bytes(job.path)
+        values = {"file_bytes": float(len(data))}
         if set(job.metrics) - set(values):
             from ...devices.layers import layer_table
 
@@ -70,8 +87,10 @@ class FileFacts(Held):
                 for name in metrics.FILE_METRICS
                 if name not in values
             }
-        sha256 = sha256_file(job.path)
-        return Measurement(sha256, Evidence.HOST, HOST, {}, "", "", job.threads, values)
+        sha256 = sha256_bytes(data)
+        return Measurement(
+            sha256, Evidence.HOST, metrics.NO_DEVICE, {}, "", "", job.threads, values
+        )
 
 
 class HostTimer(Held):
@@ -148,9 +167,7 @@ class EmulatedCounter(Held):
 
         if job.threads != 1:
             raise UsageError(f"instructions are counted with one thread, not {job.threads}")
-        return count_instructions(
-            load_profile(job.device), job.path, job.engine, _inputs(job) if job.inputs else None
-        )
+        return count_instructions(load_profile(job.device), job.path, job.engine, given_inputs(job))
 
 
 class HostScorer(Held):
@@ -239,9 +256,10 @@ def _digest(split: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def _inputs(job: Job) -> list[Any]:
+def given_inputs(job: Job) -> list[Any] | None:
+    """What the gate feeds the model; None where it says nothing."""
     from ...runtime.timing import read_inputs
 
     if job.inputs is None:
-        return []
+        return None
     return list(read_inputs(job.inputs, _session(job).artifact.inputs))

@@ -24,7 +24,7 @@ from .config import Gate, GateConfig
 from .entries import Taken, entry_of
 from .judge import REMEASURED, STORED, Rules, judge, limit_text, settle
 from .measure import Job, Measurer, find_measurer, take
-from .measurers import standard
+from .measurers import measurers_of
 from .records import Entry, Judgement, Results
 from .statistics import looks
 
@@ -44,7 +44,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run. `measurers`: the standard ones if None; `cache`: None measures everything again.
+    """How to run. `measurers`: those of each gate's kind of file if None; `cache`: None measures everything again.
 
     `policy`: what `--inconclusive` says.
     """
@@ -81,11 +81,13 @@ def run_gates(config: GateConfig, settings: Settings) -> Results:
         InputError: the stored baseline cannot be read. Troubles of single gates become judgements.
     """
     stored = read_baseline(config.baseline.file)
-    measurers = standard(config.boards) if settings.measurers is None else settings.measurers
     judgements: list[Judgement] = []
     for gate in config.gates:
         if settings.progress:
             settings.progress.stage(f"{gate.model} @{gate.device}", len(gate.budget.limits))
+        measurers = settings.measurers
+        if measurers is None:
+            measurers = measurers_of(gate.path, config.boards)
         judgements += _gate(gate, config, stored, measurers, settings)
     judgements += missing(stored, judgements, config.removed)
     settled = tuple(replace(j, verdict=settle(j.verdict, settings.policy)) for j in judgements)
@@ -194,11 +196,11 @@ def _old_file(gate: Gate, config: GateConfig) -> Path | None:
     if remeasure == "never":
         return None
     if gate.baseline is not None:
-        if not gate.baseline.is_file():
+        if not gate.baseline.exists():
             raise InputError("the baseline file is not there", where=str(gate.baseline))
         return gate.baseline
     found = (
-        [p for p in (folder / gate.model, folder / gate.path.name) if p.is_file()] if folder else []
+        [p for p in (folder / gate.model, folder / gate.path.name) if p.exists()] if folder else []
     )
     if not found and remeasure == "always":
         raise InputError(
