@@ -27,7 +27,7 @@ OPTIONS = ("-O3", "-std=c99", "-ffp-contract=off")
 MOST_LABELS = 990
 """Marks that `count_plugin.c` keeps, less those of the harness."""
 
-_CALL = re.compile(r"^    (?=(ep_\w+)\(&call_(\d+)[,)])", re.M)
+_CALL = re.compile(r"^    (?=ep_\w+\(&call_\d+[,)])", re.M)
 
 _ADAPTER = """/* Calls {name} for the harness; one context. */
 #include "edgepress_firmware.h"
@@ -118,10 +118,11 @@ def _write(
 
 def with_labels(text: str, name: str) -> tuple[str, tuple[str, ...]]:
     """(the model's source with a global label before each kernel call, the labels in the order of the calls)."""
-    labels = tuple(f"{name}_call_{found[2]}" for found in _CALL.finditer(text))
+    labels = tuple(f"{name}_call_{number}" for number, _ in enumerate(_CALL.finditer(text)))
+    left = iter(labels)  # calls may share their arguments, so these do not tell them apart
 
-    def labelled(found: re.Match[str]) -> str:
-        label = f"{name}_call_{found[2]}"
+    def labelled(_found: re.Match[str]) -> str:
+        label = next(left)
         return f'    __asm__ volatile(".global {label}\\n{label}:" ::: "memory");\n    '
 
     return _CALL.sub(labelled, text), labels

@@ -14,7 +14,16 @@ from .emit_state import context_words, reset_declaration, reset_text, state_macr
 from .lower import LoweredC
 from .names import comment
 from .pack import layout_of
-from .program import C_TYPES, Array, Call, ConstantRef, Operand, Program, TensorRef
+from .program import (
+    C_TYPES,
+    Array,
+    Call,
+    ConstantRef,
+    Operand,
+    Program,
+    TensorRef,
+    shared_arguments,
+)
 
 _LINE = 112
 
@@ -119,7 +128,7 @@ def source_text(unit: Unit) -> str:
     program = unit.lowered.program
     layout = layout_of(unit.device).macro
     headers = sorted({call.header for call in program.calls})
-    names = constant_names(program)
+    names, shared = constant_names(program), shared_arguments(program)
     memory = ["#include <string.h>"] if program.states else []
     parts = [
         f"/* {unit.name}: weights and calls, written by edgepress {comment(unit.version)}. */",
@@ -140,6 +149,7 @@ def source_text(unit: Unit) -> str:
     parts += [
         f"static const {call.arguments} call_{number} = {value_text(call.fields, names)};"
         for number, call in enumerate(program.calls)
+        if shared[number] == number
     ]
     if program.states:
         parts.append(reset_text(unit.name, program))
@@ -231,17 +241,17 @@ def _invoke_text(unit: Unit, names: Sequence[str]) -> str:
         "    arena = context->arena.bytes;",
         "    (void)arena;",
     ]
-    before = None
+    before, shared = None, shared_arguments(program)
     for number, call in enumerate(program.calls):
         if call.source != before:
             lines.append(f"    /* {comment(call.source)} */")
             before = call.source
-        lines.append(f"    {_call_text(unit, call, number, names)}")
+        lines.append(f"    {_call_text(unit, call, number, shared[number], names)}")
     return "\n".join([*lines, "    return 0;", "}"])
 
 
-def _call_text(unit: Unit, call: Call, number: int, names: Sequence[str]) -> str:
-    words = [f"&call_{number}"]
+def _call_text(unit: Unit, call: Call, number: int, arguments: int, names: Sequence[str]) -> str:
+    words = [f"&call_{arguments}"]
     words += [_operand_text(unit, operand, f"const {t} *", names) for operand, t in call.reads]
     words += [_operand_text(unit, operand, f"{t} *", names) for operand, t in call.writes]
     if call.scratch_type:

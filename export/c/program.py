@@ -147,6 +147,15 @@ def lifetimes(program: Program) -> dict[int, tuple[int, int]]:
     return found
 
 
+def shared_arguments(program: Program) -> list[int]:
+    """For each call the first one with equal arguments: steps of a recurrent layer have theirs in flash once."""
+    first: dict[tuple[str, str], int] = {}
+    return [
+        first.setdefault((call.arguments, repr(call.fields)), number)
+        for number, call in enumerate(program.calls)
+    ]
+
+
 def of_arena(program: Program, indices: Sequence[int]) -> list[int]:
     """Those of the tensors that lie in the arena."""
     return [index for index in indices if program.tensors[index].role == ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,7 +18,7 @@ from edgepress.runtime.c_folder import MANIFEST, folder_bytes, parse
 from edgepress.runtime.errors import InputError, UnsupportedOperatorError, UsageError
 from edgepress.runtime.native import compile_folder
 from edgepress.runtime.session import open_session, run_real
-from support import c_models, small_hub
+from support import c_models, recurrent, small_hub
 from support.families import node
 from support.lowering import make_hub
 
@@ -194,3 +195,10 @@ def test_vectors_are_what_the_model_gives(int8: object, tmp_path: Path) -> None:
     assert subprocess.run(["./check"], cwd=path, check=False).returncode == 0
     with pytest.raises(UsageError):
         to_c(int8, vectors=[([raw[0].astype(np.float32)], [])])
+
+
+def test_equal_arguments_lie_in_flash_once() -> None:
+    text = to_c(recurrent.classifier("GRU"), "net")["net.c"].decode()
+    calls = re.findall(r"^    ep_\w+\((&call_\d+)", text, re.M)
+    kept = re.findall(r"^static const \w+ (call_\d+) = ({.*});", text, re.M)
+    assert len({name for name, _ in kept}) == len(set(calls)) < len(calls)
