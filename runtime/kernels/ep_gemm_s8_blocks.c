@@ -33,23 +33,30 @@ EP_INLINE ep_x_inputs last_of(const int8_t *x, int32_t count, uint32_t flip)
     return ep_x_four(word, flip);
 }
 
+/* Compilers would hold a distance for each row, more than there are registers. */
+#define KEEP_POINTER(p) __asm__("" : "+r"(p))
+
 /* `rows` x `blocks` sums of sixteen, both constants: four rows from each of the pointers. */
 EP_INLINE void add_steps(const int8_t *x, ptrdiff_t row, int32_t steps, uint32_t flip, const int8_t *w,
                          ptrdiff_t stride, int32_t rows, int32_t blocks, ep_x (*acc)[4])
 {
-    for (int32_t k = 0; k < steps; k++, x += STEP, w += STEP * WIDTH) {
+    const int8_t *from[MOST_ROWS / 4];
+    EP_UNROLL for (int32_t q = 0; 4 * q < rows; q++) from[q] = x + 4 * q * row;
+    for (int32_t k = 0; k < steps; k++, w += STEP * WIDTH) {
         ep_x_weights weights[4];
         EP_UNROLL for (int32_t b = 0; b < blocks; b++) {
             weights[b] = ep_x_load_weights(w + b * stride);
             ep_x_keep(weights[b]);
         }
+        EP_UNROLL for (int32_t q = 0; 4 * q < rows; q++) KEEP_POINTER(from[q]);
         EP_UNROLL for (int32_t r = 0; r < rows; r++) {
-            const ep_x_inputs value = ep_x_four(x + r * row, flip);
+            const ep_x_inputs value = ep_x_four(from[r / 4] + r % 4 * row, flip);
             EP_UNROLL for (int32_t b = 0; b < blocks; b++) {
                 acc[r][b] = ep_x_dot(acc[r][b], value, weights[b]);
                 ep_x_keep(acc[r][b]);
             }
         }
+        EP_UNROLL for (int32_t q = 0; 4 * q < rows; q++) from[q] += STEP;
     }
 }
 
@@ -111,10 +118,13 @@ typedef struct {
     int shrinks;
 } job;
 
-EP_INLINE void tile(const job *j, const int8_t *x, int32_t first, int8_t *y, int32_t rows, int32_t blocks)
+/* `ring`, a constant: rows have slack, and their inputs count from -128. */
+EP_INLINE void tile(const job *j, int ring, const int8_t *x, int32_t first, int8_t *y, int32_t rows, int32_t blocks)
 {
     const ep_rows *where = j->where;
-    const int32_t whole = where->slack ? steps_of(where) : where->run / STEP, rest = where->run - whole * STEP;
+    const uint32_t flip = ring ? 0 : where->flip;
+    const int32_t whole = ring || where->slack ? steps_of(where) : where->run / STEP;
+    const int32_t rest = ring ? 0 : where->run - whole * STEP;
     const ptrdiff_t stride = block_bytes(where), step = where->row_step;
     const int8_t *w = j->args->weights + first / WIDTH * stride;
     ep_x acc[MOST_ROWS][4];
@@ -122,57 +132,65 @@ EP_INLINE void tile(const job *j, const int8_t *x, int32_t first, int8_t *y, int
         EP_UNROLL for (int32_t r = 0; r < rows; r++) acc[r][b] = ep_x_load(j->args->bias + first + b * WIDTH);
     for (int32_t line = 0; line < where->lines; line++, x = next_line(where, x))
         for (int32_t c = 0; c < where->columns; c++, w += whole * STEP * WIDTH)
-            add_steps(x + c * where->column_step, step, whole, where->flip, w, stride, rows, blocks, acc);
+            add_steps(x + c * where->column_step, step, whole, flip, w, stride, rows, blocks, acc);
     if (rest > 0)
-        add_rest(x - where->line_step + whole * STEP, step, rest, where->flip, w, stride, rows, blocks, acc);
+        add_rest(x - where->line_step + whole * STEP, step, rest, flip, w, stride, rows, blocks, acc);
     finish(j->args, j->shrinks, first, rows, blocks, acc, y);
 }
 
 /* All outputs of `rows` rows, a constant. */
-EP_INLINE void rows_of(const job *j, const int8_t *x, int8_t *y, int32_t rows)
+EP_INLINE void rows_of(const job *j, int ring, const int8_t *x, int8_t *y, int32_t rows)
 {
     const int32_t blocks = (j->args->outputs + WIDTH - 1) / WIDTH;
     int32_t b = 0;
     if (EP_X_BLOCKS > 1) {
         if (rows <= EP_X_ROWS / 2)
-            for (; b + 2 * EP_X_BLOCKS <= blocks; b += 2 * EP_X_BLOCKS) tile(j, x, b * WIDTH, y, rows, 2 * EP_X_BLOCKS);
-        for (; b + EP_X_BLOCKS <= blocks; b += EP_X_BLOCKS) tile(j, x, b * WIDTH, y, rows, EP_X_BLOCKS);
+            for (; b + 2 * EP_X_BLOCKS <= blocks; b += 2 * EP_X_BLOCKS) tile(j, ring, x, b * WIDTH, y, rows, 2 * EP_X_BLOCKS);
+        for (; b + EP_X_BLOCKS <= blocks; b += EP_X_BLOCKS) tile(j, ring, x, b * WIDTH, y, rows, EP_X_BLOCKS);
     }
-    for (; b < blocks; b++) tile(j, x, b * WIDTH, y, rows, 1);
+    for (; b < blocks; b++) tile(j, ring, x, b * WIDTH, y, rows, 1);
 }
 
-static void some_rows(const job *j, const int8_t *x, int32_t rows, int8_t *y)
+EP_INLINE void some_rows(const job *j, int ring, const int8_t *x, int32_t rows, int8_t *y)
 {
     switch (rows) {
-    case 1: rows_of(j, x, y, 1); break;
-    case 2: rows_of(j, x, y, 2); break;
-    case 3: rows_of(j, x, y, 3); break;
-    case 4: rows_of(j, x, y, 4); break;
+    case 1: rows_of(j, ring, x, y, 1); break;
+    case 2: rows_of(j, ring, x, y, 2); break;
+    case 3: rows_of(j, ring, x, y, 3); break;
+    case 4: rows_of(j, ring, x, y, 4); break;
 #if EP_X_ROWS > 4
-    case 5: rows_of(j, x, y, 5); break;
-    case 6: rows_of(j, x, y, 6); break;
-    case 7: rows_of(j, x, y, 7); break;
-    case 8: rows_of(j, x, y, 8); break;
+    case 5: rows_of(j, ring, x, y, 5); break;
+    case 6: rows_of(j, ring, x, y, 6); break;
+    case 7: rows_of(j, ring, x, y, 7); break;
+    case 8: rows_of(j, ring, x, y, 8); break;
 #endif
     }
 }
 
 /* Rows are shared out so that no tile is much smaller than the others. */
+EP_INLINE void all_rows(const job *j, int ring, const int8_t *x, int32_t rows, int8_t *y)
+{
+    const ptrdiff_t outputs = j->args->outputs, step = j->where->row_step;
+    int32_t tiles;
+    if (outputs <= WIDTH && EP_X_BLOCKS > 1)
+        for (; rows >= MOST_ROWS; rows -= MOST_ROWS, x += MOST_ROWS * step, y += MOST_ROWS * outputs)
+            tile(j, ring, x, 0, y, MOST_ROWS, 1);
+    for (tiles = (rows + EP_X_ROWS - 1) / EP_X_ROWS; tiles > 0; tiles--) {
+        const int32_t count = (rows + tiles - 1) / tiles;
+        some_rows(j, ring, x, count, y);
+        rows -= count;
+        x += count * step;
+        y += count * outputs;
+    }
+}
+
 void ep_gemm_rows_s8(const ep_gemm_s8_args *args, const ep_rows *where, const int8_t *x, int32_t rows, int8_t *y)
 {
     const job j = {args, where, ep_all_shrink(args->shift, args->outputs)};
-    const ptrdiff_t outputs = args->outputs;
-    int32_t tiles;
-    if (outputs <= WIDTH && EP_X_BLOCKS > 1)
-        for (; rows >= MOST_ROWS; rows -= MOST_ROWS, x += MOST_ROWS * where->row_step, y += MOST_ROWS * outputs)
-            tile(&j, x, 0, y, MOST_ROWS, 1);
-    for (tiles = (rows + EP_X_ROWS - 1) / EP_X_ROWS; tiles > 0; tiles--) {
-        const int32_t count = (rows + tiles - 1) / tiles;
-        some_rows(&j, x, count, y);
-        rows -= count;
-        x += count * where->row_step;
-        y += count * outputs;
-    }
+    if (where->slack && where->flip == 0)
+        all_rows(&j, 1, x, rows, y);
+    else
+        all_rows(&j, 0, x, rows, y);
 }
 
 #else
