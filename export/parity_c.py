@@ -1,9 +1,13 @@
-"""An exported C folder opened for comparison: compiled here, fed and read in real values. It shows no inner values."""
+"""An exported C folder opened for comparison: compiled here, fed and read in real values. It shows no inner values.
+
+One that keeps a state goes on from sample to sample (`parity_stream.py`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +22,7 @@ class CSubject:
         from ..runtime.session import open_session
 
         self.path = Path(path)
-        self.session = open_session(self.path, engine or None)
+        self.session: Any = open_session(self.path, engine or None)
         self.layout = layout
 
     def settle(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
@@ -34,8 +38,11 @@ class CSubject:
         """Real outputs for real inputs in ONNX's axis order."""
         from ..runtime.session import run_real
 
-        return [np.asarray(value) for value in run_real(self.session, list(values))]
+        return [
+            np.asarray(value) for value in run_real(self.session, list(values), self.session.step)
+        ]
 
     def output_step(self, index: int) -> float | None:
         """Quantization step of an output, None if it is float."""
-        return self.session.artifact.outputs[index].scale
+        scale: float | None = self.session.artifact.outputs[index].scale
+        return scale

@@ -6,7 +6,7 @@ does. Channels move from axis 1 to the end where the file's layout says so ("NHW
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List, Sequence
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence
 
 import numpy as np
 
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-def run_real(session: Session, values: Sequence[Array]) -> List[Array]:
+def run_real(
+    session: Session,
+    values: Sequence[Array],
+    run: Optional[Callable[[Sequence[Array]], List[Array]]] = None,
+) -> List[Array]:
     """Real outputs for real inputs, both in ONNX's axis order (batch first, channels on axis 1).
 
     A file without our metadata names no layouts: its axes are taken as they are. Integer values
-    for an integer input are taken as stored already.
+    for an integer input are taken as stored already. `run` computes in place of `session.run`:
+    `NativeSession.step` goes on with a stream.
 
     Raises:
         InputError: wrong number of inputs or shape, NaN for an integer input, or the engine fails.
@@ -32,7 +37,7 @@ def run_real(session: Session, values: Sequence[Array]) -> List[Array]:
     if len(values) != len(specs):
         raise InputError(f"takes {len(specs)} inputs, got {len(values)}", where=where)
     stored = [to_stored(spec, np.asarray(v), where) for spec, v in zip(specs, values)]
-    found = session.run(stored)
+    found = (run or session.run)(stored)
     return [to_real(spec, value) for spec, value in zip(session.artifact.outputs, found)]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..devices.board_options import BoardOptions
 from ..devices.measurement import Evidence
 from ..devices.proof import departs, reference_session
-from ..runtime.errors import MissingToolError, UsageError
+from ..runtime.errors import InputError, MissingToolError, UsageError
 from ..runtime.real_values import to_stored
 
 if TYPE_CHECKING:
@@ -81,6 +81,12 @@ def _row(
     path = Path(candidate.path)
     session = reference_session(path, candidate.engine)
     specs = session.artifact.inputs
+    if len(specs) != len(samples[0]):
+        raise InputError(
+            f"{len(samples[0])} inputs given, it takes {len(specs)}",
+            where=path.name,
+            hint=f"give one array for each of {', '.join(spec.name for spec in specs)}",
+        )
     stored = [
         [to_stored(spec, value, str(path)) for spec, value in zip(specs, sample, strict=True)]
         for sample in samples

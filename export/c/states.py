@@ -35,14 +35,15 @@ class StatePair:
 
 
 def states_of(hub: Any) -> dict[str, str]:
-    """Pairs that the hub's metadata names: input -> output.
+    """Pairs that the hub's metadata names, or an ONNX file's own `metadata_props`: input -> output.
 
     Raises:
         InputError: the metadata is damaged.
     """
+    from ..onnx.intake import states_by_file
     from ..onnx.metadata import read_metadata
 
-    text = read_metadata(hub).extra.get(KEY, "")
+    text = read_metadata(hub).extra.get(KEY, "") or states_by_file(hub).get(KEY, "")
     if not text:
         return {}
     try:

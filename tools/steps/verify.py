@@ -49,13 +49,13 @@ class VerifyStep(Step):
 
     def work(self, place: Workplace) -> Receipt:
         """Compare with the torch model (or the user's graph), with each other, and between engines."""
-        from ...export.parity import verify
+        from ...export.parity_stream import verify_all
 
         start = time.perf_counter()
         inputs = place.inputs
         samples = inputs.proof_samples(self.options.split, self.options.samples)
         reference, label = reference_of(place)
-        report = verify(
+        report = verify_all(
             reference,
             candidates(place, self.options),
             samples,

@@ -59,8 +59,8 @@ def command(
 ) -> int:
     """Compare files with the model they were made from, on real inputs; exit 1 if one departs, 3 if nothing was judged.
 
-    REFERENCE is a zoo name, module:factory, or an ONNX or TFLite file; CANDIDATE an ONNX or TFLite file. Float files
-    must agree within a relative tolerance, an int8 TFLite file with the int8 ONNX file of the same numbers within
+    REFERENCE is a zoo name, module:factory, or an ONNX or TFLite file; CANDIDATE an ONNX or TFLite file, or a folder of
+    exported C; one that keeps a state is run as a stream over the samples. Float files must agree within a relative tolerance, an int8 TFLite file with the int8 ONNX file of the same numbers within
     steps of its scale; what quantization itself costs is reported, not judged. With --device every file runs there,
     too, and its outputs must be those of this machine; that is a verdict also where the proof here gives none.
     """
@@ -74,7 +74,7 @@ def command(
             reads=reads,
             **{k: options[k] for k in ("task", "samples", "layers", "device")},
         )
-    from ...export.parity import verify
+    from ...export.parity_stream import verify_all
     from ...runtime.codec import to_json
     from ..report.build import parity_outcome
 
@@ -82,7 +82,7 @@ def command(
     chosen = _candidates(candidates, options["engines"], options["file_layout"] or "")
     with call.progress() as progress:
         there = _on_device(options, chosen, samples)
-        report = verify(
+        report = verify_all(
             run,
             chosen,
             samples,
@@ -117,7 +117,7 @@ def _on_device(
 
 
 def _reference(reference: str, options: Mapping[str, Any]) -> tuple[Any, Sequence[Any], str]:
-    """(what `parity.verify` takes as reference, samples, its name)."""
+    """(what `verify_all` takes as reference, samples, its name)."""
     from ..model_source import open_source
 
     is_tflite = reference.lower().endswith(".tflite")
