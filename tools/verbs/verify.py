@@ -59,10 +59,11 @@ def command(
 ) -> int:
     """Compare files with the model they were made from, on real inputs; exit 1 if one departs, 3 if nothing was judged.
 
-    REFERENCE is a zoo name, module:factory, or an ONNX or TFLite file; CANDIDATE an ONNX or TFLite file, or a folder of
-    exported C; one that keeps a state is run as a stream over the samples. Float files must agree within a relative tolerance, an int8 TFLite file with the int8 ONNX file of the same numbers within
-    steps of its scale; what quantization itself costs is reported, not judged. With --device every file runs there,
-    too, and its outputs must be those of this machine; that is a verdict also where the proof here gives none.
+    REFERENCE is a zoo name, module:factory, or an ONNX or TFLite file; CANDIDATE an ONNX or TFLite file, or a folder
+    of exported C; one that keeps a state is run as a stream over the samples. Float files must agree within a relative
+    tolerance, an int8 TFLite file with the int8 ONNX file of the same numbers within steps of its scale; what
+    quantization itself costs is reported, not judged. With --device every file runs there, too, and its outputs must
+    be those of this machine; that is a verdict also where the proof here gives none.
     """
     inputs_file, task = options["inputs_file"], options["task"]
     if (inputs_file is None) == (task is None):
