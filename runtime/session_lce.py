@@ -14,20 +14,18 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Union
 import numpy as np
 
 from .artifact import describe
-from .engines import quiet_stderr
-from .errors import InputError, UnsupportedOperatorError, UsageError
+from .errors import UnsupportedOperatorError, UsageError
 from .lce_operators import FORMULA, LceOperator, foreign_operator, is_lce
 from .session import Session
 from .specs import tflite_specs
 from .tflite_assumptions import check_assumptions
+from .tflite_guard import guarded
 from .tflite_islands import borders, island
 from .tflite_model import TfliteModel
 from .tflite_schema import read_model
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
-
-_ENGINE_ERRORS = (RuntimeError, ValueError, MemoryError, TypeError)
 
 
 class _Island:
@@ -121,21 +119,10 @@ class LceSession(Session):
         return {t.index: t.values() for t in tensors if t.is_constant}
 
     def _guarded(self, what: str, action: Any) -> Any:
-        failure: Optional[Exception] = None
-        result: Any = None
-        with quiet_stderr() as printed:
-            try:
-                result = action()
-            except _ENGINE_ERRORS as error:
-                failure = error
-        if failure is None:
-            return result
-        reason = " ".join(str(failure).split()) or " ".join("".join(printed).split())
-        raise InputError(
-            f"the engine of the built-in operators {what}: {reason[:400]}",
-            where=str(self.artifact.path),
-            hint="export the model again",
-        ) from failure
+        hint = "export the model again"
+        return guarded(
+            action, f"the engine of the built-in operators {what}", str(self.artifact.path), hint
+        )
 
     def _set_inputs(self, inputs: List[Array]) -> None:
         self._inputs = inputs

@@ -14,19 +14,17 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from .artifact import describe
-from .engines import quiet_stderr
 from .errors import InputError, UsageError
 from .session import Session
 from .specs import tflite_specs
 from .tflite_assumptions import check_assumptions
+from .tflite_guard import ENGINE_ERRORS, guarded
 from .tflite_model import TfliteModel
 from .tflite_outputs import with_inner_outputs
 from .tflite_schema import read_model
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
-
-_ENGINE_ERRORS = (RuntimeError, ValueError, MemoryError, TypeError)
 
 
 class TfliteSession(Session):
@@ -71,21 +69,8 @@ class TfliteSession(Session):
 
     def _guarded(self, what: str, action: Any) -> Any:
         """Result of `action`; an engine error becomes an `InputError` with the engine's reason."""
-        failure: Optional[Exception] = None
-        result: Any = None
-        with quiet_stderr() as printed:
-            try:
-                result = action()
-            except _ENGINE_ERRORS as error:
-                failure = error
-        if failure is None:
-            return result
-        reason = " ".join(str(failure).split()) or " ".join("".join(printed).split())
-        raise InputError(
-            f"the engine {what}: {reason[:400]}",
-            where=str(self.artifact.path),
-            hint="export the model again, or try the other TFLite engine",
-        ) from failure
+        hint = "export the model again, or try the other TFLite engine"
+        return guarded(action, f"the engine {what}", str(self.artifact.path), hint)
 
     def _set_inputs(self, inputs: List[Array]) -> None:
         self._inputs = None  # of no use should this fail
@@ -116,7 +101,7 @@ class TfliteSession(Session):
             raise UsageError("no inputs are set", where=str(self.artifact.path))
         try:
             self._interpreter.invoke()
-        except _ENGINE_ERRORS as error:
+        except ENGINE_ERRORS as error:
             raise InputError(
                 f"the engine cannot run the model: {' '.join(str(error).split())[:400]}",
                 where=str(self.artifact.path),
