@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from edgepress.devices.board import measure_board
 from edgepress.devices.board_options import BoardOptions
-from edgepress.devices.emulate_c import CResult, find_linux_tools, run_c
-from edgepress.devices.emulate_mcu import find_tools
+from edgepress.devices.emulate_c import CResult, run_c
 from edgepress.devices.firmware_vectors import Vectors
 from edgepress.devices.measurement import Evidence
 from edgepress.devices.profile import load_profile
 from edgepress.export.onnx.intake import from_onnx
-from edgepress.runtime.errors import MissingToolError, ParityError
+from edgepress.runtime.errors import ParityError
 from edgepress.runtime.session import open_session
 from edgepress.tools.bench.native_instructions import proven_vectors
 from edgepress.tools.bench.native_parity import CORES as NATIVE_CORES
@@ -25,19 +24,10 @@ from support.data import need_data
 from support.mcu import CORES as MCUS
 from support.streams import PAIRS, step_model, stream
 
-pytestmark = pytest.mark.emulated
+pytestmark = [pytest.mark.emulated, pytest.mark.usefixtures("tools", "linux_tools")]
 
 BOARDS = {"pi3bplus": "cortex-a53", "pi4": "cortex-a72", "pi5": "cortex-a76"}
 DEVICES = {**MCUS, **BOARDS}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tools() -> None:
-    """Compilers and QEMU; skipped where they are not installed."""
-    try:
-        find_tools(), find_linux_tools()
-    except MissingToolError as error:
-        pytest.skip(f"{error.what}: {error.hint}; `make test-emulated` installs it")
 
 
 def vectors_of(folder: Path, name: str, count: int = 3) -> Vectors:

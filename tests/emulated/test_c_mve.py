@@ -1,4 +1,4 @@
-"""Kernels for Helium on an emulated Cortex-M55: the only place where their instructions are run."""
+"""Element-wise kernels for Helium on an emulated Cortex-M55: lanes compute what scalars do."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgepress.devices.emulate_c import run_c
-from edgepress.devices.emulate_mcu import Tools, find_tools, run_firmware
+from edgepress.devices.emulate_mcu import Tools, run_firmware
 from edgepress.devices.firmware_program import Program
 from edgepress.devices.firmware_vectors import Vectors
 from edgepress.devices.profile import load_profile
 from edgepress.export.c.kernels import TARGET, needed
 from edgepress.export.c.pack import target_header
-from edgepress.runtime.errors import MissingToolError, ParityError
-from edgepress.runtime.session import open_session
-from support import c_fuzz, c_models, kernel_cases
+from support.kernel_program import STRICT
 
 pytestmark = pytest.mark.emulated
 
 CORE, DEVICE = "cortex-m55", "apollo510"
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 
 LANES = """
 #include "edgepress_firmware.h"
@@ -68,42 +64,11 @@ int edgepress_step(const void *const *inputs, void *const *outputs)
 """
 
 
-@pytest.fixture(scope="module")
-def tools() -> Tools:
-    """Compiler and QEMU; skipped where they are not installed."""
-    try:
-        return find_tools()
-    except MissingToolError as error:
-        pytest.skip(f"{error.what}: {error.hint}; `make test-emulated` installs it")
-
-
-def check(tools: Tools, program: Program, cases: list[kernel_cases.Case]) -> None:
-    """0 differences, and nothing written behind outputs and scratch."""
-    vectors = Vectors([case.inputs for case in cases], [(case.expected,) for case in cases])
-    try:
-        run_firmware(load_profile(DEVICE), program, vectors, tools=tools)
-    except ParityError as error:
-        number = int(str(error).split("vector ")[1].split(",")[0])
-        pytest.fail(f"{error}: {cases[number].said}")
-
-
-@pytest.mark.parametrize(
-    ("option", "first", "count"), [("-O3", 0, 900), ("-Os", 900, 300), ("-O0", 1200, 100)]
-)
-def test_kernels_equal_their_definition(
-    tools: Tools, option: str, first: int, count: int, tmp_path: Path
-) -> None:
-    """Odd channels, tails, strides, dilations, borders, batches, multiples, factors of 1/2 and more."""
-    cases = [kernel_cases.random_case(seed, CORE) for seed in range(first, first + count)]
-    folder = kernel_cases.write_program(tmp_path, CORE, firmware=True)
-    check(tools, Program((folder,), options=(option, *STRICT)), cases)
-
-
 def small_program(folder: Path, text: str, header: str) -> Program:
     """One file above the kernels of a header."""
     for name, data in {**needed([header]), TARGET: target_header(CORE), "step.c": text}.items():
         (folder / name).write_text(data)
-    return Program((folder,), options=("-O3", *STRICT))
+    return Program((folder,), options=("-O3", *STRICT, "-pedantic"))
 
 
 def test_lanes_rescale_as_scalars_do(tools: Tools, tmp_path: Path) -> None:
@@ -143,20 +108,3 @@ def test_sums_in_vectors_are_those_of_single_elements(tools: Tools, tmp_path: Pa
     vectors = Vectors(inputs, [(np.zeros(1, np.int8),)] * len(inputs))
     program = small_program(tmp_path, SUMS, "ep_add_s8.h")
     run_firmware(load_profile(DEVICE), program, vectors, tools=tools)
-
-
-@pytest.mark.parametrize("seed", [1, 5, 8, 18])
-def test_random_networks_give_what_they_give_here(tools: Tools, seed: int, tmp_path: Path) -> None:
-    """Pools, sums, tables, joins and layers: packed for no core and run here, packed for this one and run there."""
-    pytest.importorskip("torch")
-    hub = c_fuzz.random_hub(seed)
-    int8 = c_models.planned(hub, c_fuzz.samples(hub, 6, seed))
-    session = open_session(c_models.write(int8, tmp_path / "here"), "native")
-    rng = np.random.default_rng(seed)
-    inputs = [
-        [rng.integers(-128, 128, spec.shape).astype(np.int8) for spec in session.artifact.inputs]
-        for _ in range(8)
-    ]
-    vectors = Vectors(inputs, [session.run(row) for row in inputs])
-    folder = c_models.write(int8, tmp_path / "there", device=CORE)
-    run_c(folder, load_profile(DEVICE), vectors, tools=tools)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgepress.devices.count_plugin import build_plugin
-from edgepress.devices.emulate_mcu import Tools, find_tools, run_firmware
+from edgepress.devices.emulate_mcu import Tools, run_firmware
 from edgepress.devices.firmware_program import Program
 from edgepress.devices.firmware_vectors import Vectors
 from edgepress.devices.mcu_selftest import kernels_for, run_selftest, selftest_vectors
@@ -39,15 +39,6 @@ COUNTS = {
     ("apollo510", "smlad"): 186_511,
     ("apollo510", "mve"): 19_377,
 }
-
-
-@pytest.fixture(scope="module")
-def tools() -> Tools:
-    """Compiler, QEMU and plugin; skipped where they are not installed."""
-    try:
-        return find_tools()
-    except MissingToolError as error:
-        pytest.skip(f"{error.what}: {error.hint}; `make test-emulated` installs it")
 
 
 @pytest.mark.parametrize(("device", "kernel"), COUNTS)

@@ -1,19 +1,16 @@
-"""Calls of int8 kernels on random shapes, packed for a core: what they must give by plain sums, and C that makes them.
+"""Calls of int8 kernels on random shapes, packed for a core, and what they must give by plain sums.
 
 A case is one convolution, depthwise convolution or dense layer. All cases have buffers of the same sizes, as vectors of
-a firmware must; the C program makes the call with exactly the scratch that the layout says.
+a firmware must; `kernel_program.py` makes the calls.
 """
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from edgepress.compress.quantization.requantize import Multiplier, multiply
-from edgepress.export.c.kernels import TARGET, needed
-from edgepress.export.c.pack import layout_of, target_header
+from edgepress.export.c.pack import layout_of
 
 Array = np.ndarray
 
@@ -22,91 +19,6 @@ CONV, DEPTHWISE, DENSE = 0, 1, 2
 KINDS = ("conv", "depthwise", "dense")
 AXES = ("batch", "in_h", "in_w", "channels", "out_h", "out_w", "kernel_h", "kernel_w")
 AXES += ("stride_h", "stride_w", "dilation_h", "dilation_w", "pad_h", "pad_w")
-
-SOURCE = """
-#include <string.h>
-#include "ep_conv_s8.h"
-#include "ep_dense_s8.h"
-#include "ep_depthwise_s8.h"
-
-/* p: kind, window, outputs, depth, zero, low, high, the input's zero point, bytes of x, y and scratch, band. */
-static void call(const int32_t *p, const int8_t *x, const int8_t *w, const int32_t *c, int8_t *y, int8_t *scratch)
-{
-    const int32_t n = %(words)d;
-    ep_window window;
-#if EP_LAYOUT == EP_LAYOUT_SMLAD
-    ep_gemm_s8_args gemm = {p[16], p[15], w, c, p[17], p[18], p[19]};
-#else
-    ep_gemm_s8_args gemm = {p[16], p[15], w, c, c + n, c + 2 * n, p[17], p[18], p[19]};
-#endif
-    memcpy(&window, p + 1, sizeof window);
-    if (p[0] == 0) {
-        ep_conv_s8_args args = {window, gemm, p[20]};
-        ep_conv_s8(&args, x, y, scratch);
-    } else if (p[0] == 1) {
-#if EP_LAYOUT == EP_LAYOUT_SMLAD
-        ep_depthwise_s8_args args = {window, 1, w, c, c + n, c + 2 * n, p[20], p[17], p[18], p[19], p[24]};
-        args.multiples = p[15] / window.channels;
-        ep_depthwise_s8(&args, x, y, scratch);
-#else
-        ep_depthwise_s8_args args = {window, 1, w, c, c + n, c + 2 * n, p[20], p[17], p[18], p[19]};
-        args.multiples = p[15] / window.channels;
-        ep_depthwise_s8(&args, x, y);
-#endif
-    } else {
-        ep_dense_s8_args args = {window.batch, gemm};
-        ep_dense_s8(&args, x, y);
-    }
-}
-"""
-
-FIRMWARE = """
-#include "edgepress_firmware.h"
-
-static int8_t scratch[%(scratch)d] EP_ALIGNED(16);
-
-int edgepress_step(const void *const *inputs, void *const *outputs)
-{
-    const int32_t *p = inputs[0];
-    memset(outputs[0], 0, %(y)d);
-    memset(scratch, 0x55, sizeof scratch);
-    call(p, inputs[1], inputs[2], inputs[3], outputs[0], scratch);
-    for (int32_t i = p[23]; i < %(scratch)d; i++)
-        if (scratch[i] != 0x55) return 1;
-    return 0;
-}
-"""
-
-PROGRAM = """
-#include <stdio.h>
-#include <stdlib.h>
-
-static void *take(FILE *file, size_t all, size_t count)
-{
-    char *whole = malloc(all), *exact = malloc(count > 0 ? count : 1);
-    if (fread(whole, 1, all, file) != all) exit(2);
-    memcpy(exact, whole, count);
-    free(whole);
-    return exact;
-}
-
-/* Buffers of exactly the bytes that are used, so that a step beyond is found. */
-int main(int argc, char **argv)
-{
-    FILE *file = argc == 3 ? fopen(argv[1], "rb") : NULL;
-    for (int left = file == NULL ? 0 : atoi(argv[2]); left > 0; left--) {
-        int32_t *p = take(file, 100, 100);
-        int8_t *x = take(file, %(x)d, (size_t)p[21]), *w = take(file, %(w)d, %(w)d);
-        int32_t *c = take(file, 16 * %(words)d, 16 * %(words)d);
-        int8_t *y = malloc((size_t)p[22]), *scratch = malloc(p[23] > 0 ? (size_t)p[23] : 1);
-        call(p, x, w, c, y, scratch);
-        fwrite(y, 1, (size_t)p[22], stdout);
-        for (int i = p[22]; i < %(y)d; i++) putchar(0);
-        free(p), free(x), free(w), free(c), free(y), free(scratch);
-    }
-    return file == NULL;
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -259,38 +171,3 @@ def _sums(x: Array, weights: Array, w: dict[str, int], depthwise: bool) -> Array
 def _filled(values: Array, count: int) -> Array:
     assert values.size <= count, (values.size, count)
     return np.concatenate([values, np.zeros(count - values.size, values.dtype)])
-
-
-def write_program(folder: Path, core: str, firmware: bool) -> Path:
-    """The kernels as they are exported for a core, and one file that calls them."""
-    sizes = {"words": N_WORDS, "x": X_BYTES, "w": W_BYTES, "y": Y_BYTES, "scratch": SCRATCH_BYTES}
-    headers = ("ep_conv_s8.h", "ep_depthwise_s8.h", "ep_dense_s8.h")
-    files = needed(headers, dict(layout_of(core).sources))
-    text = SOURCE % sizes + (FIRMWARE if firmware else PROGRAM) % sizes
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in {**files, TARGET: target_header(core), "calls.c": text}.items():
-        (folder / name).write_text(data)
-    return folder
-
-
-def run_sanitized(cases: list[Case], folder: Path, core: str, compiler: str) -> list[Array]:
-    """Outputs of the plain kernels on this machine, under the address and undefined-behaviour sanitizers.
-
-    Raises:
-        AssertionError: the program ended with an error; what the sanitizers said is told.
-    """
-    write_program(folder, core, firmware=False)
-    flags = ["-std=c99", "-O1", "-g", "-Wall", "-Wextra", "-Werror"]
-    flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    sources = sorted(path.name for path in folder.glob("*.c"))
-    built = subprocess.run(
-        [compiler, *flags, *sources, "-o", "program"], cwd=folder, capture_output=True, check=False
-    )
-    assert built.returncode == 0, built.stderr.decode()
-    data = b"".join(array.tobytes() for case in cases for array in case.inputs)
-    (folder / "cases.bin").write_bytes(data)
-    done = subprocess.run(
-        ["./program", "cases.bin", str(len(cases))], cwd=folder, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode(errors="replace")[:2000]
-    return list(np.frombuffer(done.stdout, np.int8).reshape(len(cases), Y_BYTES))
