@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...compress.passes import BinarizeOptions
 from ...compress.receipt import LayerRow, Receipt
 from ...runtime.codec import to_json
-from ..recipe import recipe_values
 from ..run_folder import write_json
-from ..scoring import footprint, validation_scores
 from .base import Step, Workplace
 from .hub import weights_of
-from .loop import CHECKPOINT, teacher_of, train_config, training_notes
+from .loop import CHECKPOINT, teacher_of, train_config, training_facts, training_notes
+from .receipts import Side, comparing_receipt
 from .train import score_torch
 
 if TYPE_CHECKING:
@@ -44,14 +43,7 @@ class BinarizeStep(Step):
 
     def key_facts(self, inputs: Inputs) -> Mapping[str, Any]:
         """The model, what it starts from, the data, every option."""
-        recipe = inputs.recipe
-        return {
-            "model": recipe.model,
-            "model_options": recipe.model_options,
-            "normalisation": recipe.normalisation,
-            "inputs": dict(inputs.hashes),
-            "options": recipe_values(self.options),
-        }
+        return training_facts(self.options, inputs)
 
     def title(self) -> str:
         """One line for plans."""
@@ -90,41 +82,19 @@ class BinarizeStep(Step):
         hubs.save(packed, place.own("binary.onnx"))
         rows, integer_notes = _integer_form(model, task)
         notes = (
+            share_note(packed),
             *integer_notes,
             f"binary, before training: {before.value:.4g} {before.unit} on {before.split}",
             *(f"{s.name}: {line}" for s in stages for line in training_notes(s.result)),
         )
-        return self._receipt(place, packed, rows, notes, start)
+        floats = place.taken["float_hub"]
+        sides = (Side(floats, floats), Side(place.here / "binary.onnx", packed))
+        return comparing_receipt(
+            self.name, self.options, place, start, sides, layers=rows, notes=notes
+        )
 
     def _binary(self, place: Workplace) -> torch.fx.GraphModule:
         return binary_model(self.options, place, weights_of(place))
-
-    def _receipt(
-        self,
-        place: Workplace,
-        packed: Any,
-        rows: tuple[LayerRow, ...],
-        notes: tuple[str, ...],
-        start: float,
-    ) -> Receipt:
-        task, threads = place.inputs.task, place.recipe.threads
-        floats = validation_scores(place.taken["float_hub"], task, threads, place.progress)
-        after = validation_scores(place.here / "binary.onnx", task, threads, place.progress)
-        receipt = Receipt(
-            step=self.name,
-            options=recipe_values(self.options),
-            seed=place.recipe.seed,
-            seconds=time.perf_counter() - start,
-            score_before=floats,
-            score_after=after,
-            before=footprint(place.taken["float_hub"]),
-            after=footprint(packed),
-            layers=rows,
-            notes=notes,
-        )
-        return dataclasses.replace(
-            receipt, notes=(receipt.saving_note(), share_note(packed), *receipt.notes)
-        )
 
     def tidy(self, place: Workplace) -> None:
         """Remove both stages' checkpoints."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,8 +10,6 @@ import numpy as np
 
 from ...compress.passes import QatOptions
 from ...compress.receipt import Receipt
-from ..recipe import recipe_values
-from ..scoring import footprint, validation_scores
 from .base import Step, Workplace
 from .hub import weights_of
 from .loop import (
@@ -24,6 +21,7 @@ from .loop import (
     training_facts,
     training_notes,
 )
+from .receipts import Side, comparing_receipt
 from .train import score_torch
 
 if TYPE_CHECKING:
@@ -87,7 +85,9 @@ class QatStep(Step):
             *training_notes(result),
             *(f"requantized: {line}" for line in model.requantized),
         )
-        return self._receipt(place, quantized, notes, start)
+        floats = place.taken["float_hub"]
+        sides = (Side(floats, floats), Side(place.here / "int8.onnx", quantized))
+        return comparing_receipt(self.name, self.options, place, start, sides, notes=notes)
 
     def _batches(self, task: Task, place: Workplace) -> list[Any]:
         """Calibration inputs in batches, as the torch model takes them."""
@@ -121,25 +121,6 @@ class QatStep(Step):
         model: QatModel = qat.prepare(place.inputs.build(weights_of(place)), example, config)
         qat.calibrate(model, batches)
         return model
-
-    def _receipt(
-        self, place: Workplace, quantized: Any, notes: tuple[str, ...], start: float
-    ) -> Receipt:
-        task, threads = place.inputs.task, place.recipe.threads
-        floats = validation_scores(place.taken["float_hub"], task, threads, place.progress)
-        after = validation_scores(place.here / "int8.onnx", task, threads, place.progress)
-        receipt = Receipt(
-            step=self.name,
-            options=recipe_values(self.options),
-            seed=place.recipe.seed,
-            seconds=time.perf_counter() - start,
-            score_before=floats,
-            score_after=after,
-            before=footprint(place.taken["float_hub"]),
-            after=footprint(quantized),
-            notes=notes,
-        )
-        return dataclasses.replace(receipt, notes=(receipt.saving_note(), *receipt.notes))
 
     def tidy(self, place: Workplace) -> None:
         """Remove the checkpoint."""

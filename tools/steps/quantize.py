@@ -14,9 +14,9 @@ from ...runtime.errors import InputError
 from ..input_form import better_form
 from ..recipe import recipe_values
 from ..run_folder import write_json
-from ..scoring import footprint, validation_scores
 from .base import Step, Workplace
 from .hub import is_quantized
+from .receipts import Side, comparing_receipt
 
 if TYPE_CHECKING:
     from ...compress.quantization.records import QuantPlan
@@ -77,7 +77,16 @@ class QuantizeStep(Step):
         path = hubs.save(quantized, place.own("int8.onnx"))
         write_json(place.own("plan.json"), plan_summary(made))
         layers = self._sensitivity(hub, samples, config, place)
-        return self._receipt(place, path, (hub, quantized), layers, (*notes, *said), made, start)
+        stays = (f"{node} stays float: {reason}" for node, reason in made.float_nodes.items())
+        return comparing_receipt(
+            self.name,
+            self.options,
+            place,
+            start,
+            (Side(_source(place), hub), Side(path, quantized)),
+            layers=layers,
+            notes=(*notes, *said, *stays),
+        )
 
     def _observer(
         self, hub: Any, samples: list[Any], config: Any, place: Workplace
@@ -111,34 +120,6 @@ class QuantizeStep(Step):
         from ...compress.quantization.sensitivity import sensitivity
 
         return sensitivity(hub, samples[:SENSITIVITY_SAMPLES], config, place.progress)
-
-    def _receipt(
-        self,
-        place: Workplace,
-        path: Any,
-        models: tuple[Any, Any],
-        layers: tuple[LayerRow, ...],
-        notes: tuple[str, ...],
-        made: QuantPlan,
-        start: float,
-    ) -> Receipt:
-        task, threads = place.inputs.task, place.recipe.threads
-        before = validation_scores(_source(place), task, threads, place.progress)
-        after = validation_scores(path, task, threads, place.progress)
-        kept = tuple(f"{node} stays float: {reason}" for node, reason in made.float_nodes.items())
-        receipt = Receipt(
-            step=self.name,
-            options=recipe_values(self.options),
-            seed=place.recipe.seed,
-            seconds=time.perf_counter() - start,
-            score_before=before,
-            score_after=after,
-            before=footprint(models[0]),
-            after=footprint(models[1]),
-            layers=layers,
-            notes=(*notes, *kept),
-        )
-        return dataclasses.replace(receipt, notes=(receipt.saving_note(), *receipt.notes))
 
 
 def ptq_config(record: type[Any], options: QuantizeOptions, io: str) -> Any:
