@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..runtime.errors import MissingToolError, ToolFailedError
-from .tools_needed import PACKAGES, install_packages, missing, run_tool
+from .tools_needed import PACKAGES, find_beside, install_packages, missing, run_tool
 
 PREFIX = "arm-none-eabi-"
+BINUTILS = "binutils-arm-none-eabi"
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,8 @@ def find_arm_toolchain(path: Path | None = None, *, install: bool = False) -> Ar
     if not version:
         raise ToolFailedError("does not tell its version", where=found)
     names = ("size", "nm", "addr2line", "objdump")
-    size, nm, addr2line, objdump = (_beside(gcc, name) for name in names)
+    size, nm, addr2line, objdump = (find_beside(gcc, f"{PREFIX}{name}", BINUTILS) for name in names)
     return ArmToolchain(gcc, size, nm, addr2line, objdump, version[0].strip())
-
-
-def _beside(gcc: Path, name: str) -> Path:
-    found = shutil.which(str(gcc.with_name(f"{PREFIX}{name}"))) or shutil.which(f"{PREFIX}{name}")
-    if found is None:
-        raise MissingToolError(
-            f"the program {PREFIX}{name} is not installed",
-            where=str(gcc.parent),
-            hint="apt-get install binutils-arm-none-eabi",
-        )
-    return Path(found)
 
 
 def _check_library(gcc: Path) -> None:

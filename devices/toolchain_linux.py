@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..runtime.errors import MissingToolError
-from .tools_needed import PACKAGES, install_packages, missing, run_tool
+from .tools_needed import PACKAGES, find_beside, install_packages, missing, run_tool
 
 NAME = "aarch64-linux-gnu-gcc"
 
@@ -73,12 +73,4 @@ def _has_library(gcc: Path) -> bool:
 
 
 def _beside(gcc: Path, tool: str) -> Path:
-    name = f"{gcc.name.removesuffix('gcc')}{tool}"
-    found = shutil.which(str(gcc.with_name(name))) or shutil.which(name)
-    if found is None:
-        raise MissingToolError(
-            f"the program {name} is not installed",
-            where=str(gcc.parent),
-            hint="apt-get install binutils-aarch64-linux-gnu",
-        )
-    return Path(found)
+    return find_beside(gcc, f"{gcc.name.removesuffix('gcc')}{tool}", "binutils-aarch64-linux-gnu")

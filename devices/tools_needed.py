@@ -42,6 +42,22 @@ def find_tool(program: str) -> str:
     return found
 
 
+def find_beside(gcc: Path, name: str, package: str) -> Path:
+    """A program of a compiler's binutils: from the compiler's own folder, else from the search path.
+
+    Raises:
+        MissingToolError: it is not there; names the package.
+    """
+    found = shutil.which(str(gcc.with_name(name))) or shutil.which(name)
+    if found is None:
+        raise MissingToolError(
+            f"the program {name} is not installed",
+            where=str(gcc.parent),
+            hint=f"apt-get install {package}",
+        )
+    return Path(found)
+
+
 def run_tool(
     command: Sequence[str | Path],
     doing: str,
