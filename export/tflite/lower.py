@@ -158,13 +158,7 @@ def lower(
     precision = _resolve(precision, quantized, held)
     low = Lowering(graph, precision, io_layout, fc_granularity)
     place_inputs(low)
-    for node in graph.nodes:
-        function = (custom or {}).get((node.domain, node.operator))
-        function = function or lowerings.get((node.domain, node.operator))
-        if function is None:
-            raise _unknown(node)
-        _refuse_empty(low, node)
-        function(low, node)
+    _lower_nodes(low, {**lowerings, **(custom or {})})
     output_layouts = place_outputs(low)
     orders = low.orders()
     prune(low.model)
@@ -178,6 +172,16 @@ def lower(
         output_layouts=output_layouts,
         precision=precision,
     )
+
+
+def _lower_nodes(low: Lowering, lowerings: Mapping[tuple[str, str], Function]) -> None:
+    """Every node of the graph, by the lowering of its operator."""
+    for node in low.graph.nodes:
+        function = lowerings.get((node.domain, node.operator))
+        if function is None:
+            raise _unknown(node)
+        _refuse_empty(low, node)
+        function(low, node)
 
 
 def _unpacked(
