@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,24 +70,40 @@ def measure_adb(
             hint="give TFLite's benchmark_model for Android, or a static program, with --program PATH",
         )
     way = transport or open_transport(device, adb=options.adb)
-    facts = device_facts(way)
-    data, folder = read_model_bytes(path), f"{FOLDER}/{PREFIX}{secrets.token_hex(4)}"
-    sweep(way)
-    try:
-        program = _send(way, folder, options.program, data, facts.get("machine", ""))
+    facts, data, given = device_facts(way), read_model_bytes(path), options.program
+    with pushed_folder(way) as folder:
+        program = _send(way, folder, given, data, facts.get("machine", ""))
         if progress:
             progress.stage(f"time {Path(path).name} on {device}", processes)
-        states, runs = [device_health(way)], []
-        for _ in range(processes):
-            runs.append(_once(way, program, folder, threads, options))
-            states.append(device_health(way))
-            if progress:
-                progress.advance(median_ms=float(np.median(runs[-1].samples_ms)))
+        once = partial(_once, way, program, folder, threads, options)
+        states, runs = timed_runs(way, once, processes, progress)
+    return _measurement(data, facts, states, runs, threads, options, device)
+
+
+@contextlib.contextmanager
+def pushed_folder(way: Transport) -> Iterator[str]:
+    """A new folder on the device, removed at the end; what lost connections left is swept first."""
+    folder = f"{FOLDER}/{PREFIX}{secrets.token_hex(4)}"
+    sweep(way)
+    try:
+        yield folder
     finally:
         # a device that is gone cleans nothing; the next visit sweeps
         with contextlib.suppress(EdgepressError):
             way.remove(folder)
-    return _measurement(data, facts, states, runs, threads, options, device)
+
+
+def timed_runs(
+    way: Transport, once: Callable[[], BenchmarkRun], processes: int, progress: Progress | None
+) -> tuple[list[dict[str, str]], list[BenchmarkRun]]:
+    """(state of the device before the first process and after each, what each printed)."""
+    states, runs = [device_health(way)], []
+    for _ in range(processes):
+        runs.append(once())
+        states.append(device_health(way))
+        if progress:
+            progress.advance(median_ms=float(np.median(runs[-1].samples_ms)))
+    return states, runs
 
 
 def sweep(way: Transport) -> None:

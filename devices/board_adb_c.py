@@ -5,19 +5,18 @@ Its outputs on seeded inputs are pulled and compared with this machine's before 
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from ..runtime.errors import DeviceLost, EdgepressError, EngineCrashedError, UsageError
+from ..runtime.errors import DeviceLost, EngineCrashedError, UsageError
 from ..runtime.session import open_session
 from ..runtime.timing import random_inputs
 from .benchmark_output import BenchmarkRun, parse_benchmark
-from .board_adb import PREFIX, device_facts, device_health, sweep
+from .board_adb import device_facts, pushed_folder, timed_runs
 from .board_options import BoardOptions
 from .c_program import program_of
 from .elf import check_machine
@@ -31,7 +30,6 @@ from .process_rows import check_processes
 from .statistics import summarise_arm
 from .toolchain_linux import find_linux_toolchain
 from .transport import Transport, open_transport
-from .transport_adb import FOLDER
 
 VECTORS, SAMPLES = 3, 100
 ANY_CORE = ("-march=armv8-a",)
@@ -71,22 +69,13 @@ def measure_adb_c(
     if options.program is not None:
         raise UsageError("exported C is its own program", hint="leave --program out")
     way = transport or open_transport(device, adb=options.adb)
-    facts, folder = device_facts(way), f"{FOLDER}/{PREFIX}{secrets.token_hex(4)}"
-    sweep(way)
-    try:
+    facts = device_facts(way)
+    with pushed_folder(way) as folder:
         sent = _send(way, folder, path, facts.get("machine", ""))
         if progress:
             progress.stage(f"time {Path(path).name} on {device}", processes)
-        states, runs = [device_health(way)], []
-        for _ in range(processes):
-            runs.append(_once(way, sent, options))
-            states.append(device_health(way))
-            if progress:
-                progress.advance(median_ms=float(np.median(runs[-1].samples_ms)))
-    finally:
-        # a device that is gone cleans nothing; the next visit sweeps
-        with contextlib.suppress(EdgepressError):
-            way.remove(folder)
+        once = partial(_once, way, sent, options)
+        states, runs = timed_runs(way, once, processes, progress)
     return _measurement(device, facts, sent, states, runs, options)
 
 
