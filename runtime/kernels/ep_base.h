@@ -51,6 +51,13 @@
 #define EP_TARGET_SMLAD 1
 #endif
 
+/* Assembly that takes nearly all registers of a Cortex-M: gcc has so many where it optimizes and keeps no frame pointer
+ * (-fno-omit-frame-pointer wants EP_WITHOUT_ASM), clang has not. Plain C computes the same. */
+#if defined(EP_TARGET_SMLAD) && defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && \
+    !defined(EP_WITHOUT_ASM)
+#define EP_SMLAD_ASM 1
+#endif
+
 /* Largest number of axes of strided kernels, after neighbouring axes were merged. */
 #define EP_RANK 6
 

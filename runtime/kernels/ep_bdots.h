@@ -34,10 +34,8 @@
 
 #define EP_BITS_GROUP 32
 
-/* Where the kernel counts down, ep_bdots gives the negative of counts. */
-#if EP_LAYOUT == EP_LAYOUT_SMLAD && defined(EP_TARGET_SMLAD) && !defined(EP_TARGET_MVE) && defined(__GNUC__) && \
-    !defined(__clang__) && defined(__OPTIMIZE__) /* clang has too few registers for the assembly */
-#define EP_BITS_DOWN 1
+/* Where kernels count down, ep_bdots gives the negative of counts: a matter of the layout, whatever a file is built with. */
+#if EP_LAYOUT == EP_LAYOUT_SMLAD
 #define EP_BITS_SIGN (-1)
 #else
 #define EP_BITS_SIGN 1

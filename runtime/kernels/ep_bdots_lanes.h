@@ -19,7 +19,7 @@ static inline void ep_bdots_block(const ep_bits_shape *s, const uint32_t *filter
                 for (int32_t n = 0; n < EP_BITS_LANES; n++) count[n] += ep_popcount(from[k] ^ w[n]);
             }
         }
-    for (int32_t n = 0; n < EP_BITS_LANES; n++) sums[n] = (int32_t)count[n];
+    for (int32_t n = 0; n < EP_BITS_LANES; n++) sums[n] = EP_BITS_SIGN * (int32_t)count[n];
 }
 
 static inline void ep_bdots_plain(const ep_bits_shape *s, const uint32_t *filters, int32_t first, int32_t outputs,

@@ -5,7 +5,7 @@
  * differences from a constant adds the bytes. Constants lie in registers: shifts of the other operand are free. */
 #include "ep_bdots_lanes.h"
 
-#if defined(EP_BITS_DOWN)
+#if defined(EP_SMLAD_ASM) && !defined(EP_TARGET_MVE)
 
 #define PAIRS UINT32_C(0x55555555)
 #define FOURS UINT32_C(0x33333333)

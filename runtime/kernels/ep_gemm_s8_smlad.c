@@ -21,7 +21,7 @@ typedef struct {
 
 static inline int32_t filled(const ep_gemm_s8_args *args) { return (args->depth + STEP - 1) / STEP * STEP; }
 
-#if defined(EP_TARGET_SMLAD) && defined(__OPTIMIZE__) && !defined(__clang__) && !defined(EP_WITHOUT_ASM)
+#if defined(EP_SMLAD_ASM)
 
 /* Two elements of four rows and two outputs: sixteen products in twelve instructions. */
 #define PAIR                             \

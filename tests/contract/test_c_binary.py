@@ -67,6 +67,22 @@ def test_random_layers_on_emulated_cores(core: str, seed: int, tmp_path: Path) -
 
 
 @pytest.mark.emulated
+@pytest.mark.parametrize("first", ["#undef __OPTIMIZE__\n", "#define EP_WITHOUT_ASM\n"])
+@pytest.mark.parametrize("of", ["ep_bdots_smlad.c", "ep_bfinish.c", "ep_bconv2d.c"])
+def test_files_need_not_be_built_alike(of: str, first: str, tmp_path: Path) -> None:
+    """Assembly in one file and none in another, as where a build system optimizes some files alone."""
+    from edgepress.devices.emulate_c import run_c
+    from edgepress.devices.firmware_vectors import Vectors
+    from edgepress.devices.profile import load_profile
+
+    made = c_bits.random_model(0, 4, 100)
+    vectors = Vectors([made.inputs], [made.expected], relative=0.0, absolute=0.0)
+    folder = c_bits.write(made, tmp_path, "cortex-m4")
+    (folder / of).write_text(first + (folder / of).read_text())
+    run_c(folder, load_profile(CORES["cortex-m4"]), vectors)
+
+
+@pytest.mark.emulated
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("device", ["generic", "x86-64", "cortex-m55"])
 def test_random_layers_under_sanitizers(device: str, seed: int, tmp_path: Path) -> None:

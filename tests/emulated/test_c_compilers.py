@@ -125,3 +125,15 @@ def test_no_warning(
     for name, hub in (("int8", small_hub.int8(small_hub.hub())), ("float", small_hub.hub())):
         folder = c_models.write(hub, tmp_path / name, device=device)
         compiles(command, [folder / "model.c"], header, objects)
+
+
+@pytest.mark.parametrize("device", MCUS)
+def test_a_frame_pointer_costs_the_assembly_alone(
+    device: str, sources: Path, tmp_path: Path
+) -> None:
+    """EP_WITHOUT_ASM for gcc with -fno-omit-frame-pointer, as the page on exported C says."""
+    flags = tuple(flag for name, _, flag, _ in targets() if name == device)[0]
+    options = ("-fno-omit-frame-pointer", "-DEP_WITHOUT_ASM")
+    (tmp_path / "ep_target.h").write_text(target_header(device))
+    kernels = [sources / name for _, name in layout_of(device).sources]
+    compiles([need(ARM), *flags, *options], kernels, tmp_path, tmp_path)
