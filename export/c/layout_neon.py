@@ -10,6 +10,7 @@ Without the dot product two products of eight bits are added in sixteen, which h
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ _GATHERED_BYTES = 2048
 
 
 @dataclass(frozen=True)
-class NeonLayout(Layout):
+class NeonLayout(Layout, ABC):
     """What both have in common: `depth` is the step, runs that are no whole steps are gathered."""
 
     def matrix(self, weights: Array) -> Array:
@@ -61,8 +62,9 @@ class NeonLayout(Layout):
         row = _up((window["kernel_h"] * pieces - 1) * piece + _up(piece, _CHUNK), _CHUNK)
         return int(min(max(_GATHERED_BYTES // row, 4), window["out_w"]) * row)
 
+    @abstractmethod
     def _lines(self, weights: Array) -> Array:
-        raise NotImplementedError
+        """[outputs, lines, run] in the blocks of the kernels, zeros behind outputs and runs, one-dimensional."""
 
     def depthwise(self, taps: Array) -> Array:
         """[taps, outputs] in blocks of 8 outputs, the taps of each one behind the other."""
