@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from edgepress.export.c.kernels import library
 from edgepress.export.c.pack import target_header
+from support import sums_check
+from support.kernel_program import SANITIZERS, STRICT, built_and_run
 
 SOURCE = Path(__file__).parents[1] / "support/vectors_check.c"
 COMPILER = next((name for name in ("gcc", "clang") if shutil.which(name)), "")
@@ -38,11 +40,23 @@ def built(folder: Path, *flags: str) -> Path:
     return program
 
 
+def need(flag: str) -> None:
+    known = CPU.read_text().split() if CPU.exists() else []
+    if flag not in known:
+        pytest.skip(f"this processor has no {flag}")
+
+
+@pytest.mark.parametrize("needs", FLAGS)
+def test_sums_in_vectors_are_those_of_single_elements(needs: str, tmp_path: Path) -> None:
+    need(needs)
+    sources = sums_check.write(tmp_path, "x86-64", firmware=False)
+    build = [COMPILER, *STRICT, "-O2", *SANITIZERS, *FLAGS[needs]]
+    built_and_run(tmp_path, build, [], sources)
+
+
 @pytest.mark.parametrize("needs", FLAGS)
 def test_lanes_are_the_scalar(needs: str, tmp_path: Path) -> None:
-    known = CPU.read_text().split() if CPU.exists() else []
-    if needs not in known:
-        pytest.skip(f"this processor has no {needs}")
+    need(needs)
     found = subprocess.run(
         [str(built(tmp_path, *FLAGS[needs]))], capture_output=True, text=True, check=False
     )

@@ -12,11 +12,13 @@ from edgepress.devices.firmware_vectors import Vectors
 from edgepress.devices.profile import load_profile
 from edgepress.export.c.kernels import TARGET, needed
 from edgepress.export.c.pack import target_header
+from support import sums_check
 from support.kernel_program import STRICT
 
 pytestmark = pytest.mark.emulated
 
 CORE, DEVICE = "cortex-m55", "apollo510"
+OPTIONS = ("-O3", *STRICT, "-pedantic")
 
 LANES = """
 #include "edgepress_firmware.h"
@@ -38,38 +40,6 @@ int edgepress_step(const void *const *inputs, void *const *outputs)
 }
 """
 
-SUMS = """
-#include "edgepress_firmware.h"
-#include "ep_add_s8.h"
-
-/* A row of sums at once and element by element, which takes no vectors: gives 1 if they differ. */
-int edgepress_step(const void *const *inputs, void *const *outputs)
-{
-    const int32_t *p = inputs[0];
-    const int8_t *a = inputs[1], *b = inputs[2];
-    const ep_strides strides = {{1, 1, 1, 1, 1, 67}, {{0}}};
-    const ep_scale scale_a = {p[3], p[4]}, scale_b = {p[5], p[6]}, scale_y = {p[7], p[8]};
-    ep_add_s8_args args = {strides, p[0], p[1], p[2], scale_a, scale_b, scale_y, p[9], p[10], p[11]};
-    int8_t all[67], one;
-    for (int32_t i = 0; i < 4; i++) args.strides.step[i][5] = 1;
-    *(int8_t *)outputs[0] = 0;
-    ep_add_s8(&args, a, b, all);
-    args.strides.length[5] = 1;
-    for (int32_t i = 0; i < 67; i++) {
-        ep_add_s8(&args, a + i, b + i, &one);
-        if (one != all[i]) return 1;
-    }
-    return 0;
-}
-"""
-
-
-def small_program(folder: Path, text: str, header: str) -> Program:
-    """One file above the kernels of a header."""
-    for name, data in {**needed([header]), TARGET: target_header(CORE), "step.c": text}.items():
-        (folder / name).write_text(data)
-    return Program((folder,), options=("-O3", *STRICT, "-pedantic"))
-
 
 def test_lanes_rescale_as_scalars_do(tools: Tools, tmp_path: Path) -> None:
     """Sums of all sizes, factors of all sizes, ties, in mixed lanes."""
@@ -80,31 +50,16 @@ def test_lanes_rescale_as_scalars_do(tools: Tools, tmp_path: Path) -> None:
     shift[:2048] = rng.integers(-12, 0, 2048)
     inputs = tuple(v.astype(np.int32) for v in (acc, multiplier, shift))
     vectors = Vectors([inputs], [(np.zeros(1, np.int8),)])
-    program = small_program(tmp_path, LANES, "ep_vec.h")
+    files = {**needed(["ep_vec.h"]), TARGET: target_header(CORE), "step.c": LANES}
+    for name, data in files.items():
+        (tmp_path / name).write_text(data)
+    program = Program((tmp_path,), options=OPTIONS)
     run_firmware(load_profile(DEVICE), program, vectors, tools=tools)
 
 
 def test_sums_in_vectors_are_those_of_single_elements(tools: Tools, tmp_path: Path) -> None:
-    rng = np.random.default_rng(1)
-    inputs = []
-    for _ in range(200):
-        zeros = rng.integers(-128, 128, 3)
-        scales = [(int(rng.integers(2**30, 2**31)), int(rng.integers(-6, 1))) for _ in range(2)]
-        scales[int(rng.integers(2))] = (
-            2**30,
-            0,
-        )  # the larger scale of both sides is half of twice itself
-        scales.append((int(rng.integers(2**30, 2**31)), int(rng.integers(-20, -15))))
-        words = [
-            *zeros[:2],
-            rng.choice([1, -1]),
-            *np.ravel(scales),
-            zeros[2],
-            -128,
-            rng.choice([127, 60]),
-        ]
-        sides = rng.integers(-128, 128, (2, 67)).astype(np.int8)
-        inputs.append((np.array(words, np.int32), *sides))
-    vectors = Vectors(inputs, [(np.zeros(1, np.int8),)] * len(inputs))
-    program = small_program(tmp_path, SUMS, "ep_add_s8.h")
+    sums_check.write(tmp_path, CORE, firmware=True)
+    cases = sums_check.cases()
+    vectors = Vectors(cases, [(np.zeros(1, np.int8),)] * len(cases))
+    program = Program((tmp_path,), options=OPTIONS)
     run_firmware(load_profile(DEVICE), program, vectors, tools=tools)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from edgepress.export.c.kernels import library
 from edgepress.export.c.pack import target_header
+from support import sums_check
 from support.kernel_program import aarch64_words, built_and_run
 
 pytestmark = pytest.mark.emulated
@@ -21,3 +22,9 @@ def test_lanes_rescale_as_scalars_do(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     (tmp_path / "ep_target.h").write_text(target_header(CORE))
     built_and_run(tmp_path, *aarch64_words(CORE, "-O2"), [str(CHECK), "ep_pool_s8.c"])
+
+
+@pytest.mark.parametrize("option", ["-O3", "-Os"])
+def test_sums_in_vectors_are_those_of_single_elements(option: str, tmp_path: Path) -> None:
+    sources = sums_check.write(tmp_path, CORE, firmware=False)
+    built_and_run(tmp_path, *aarch64_words(CORE, option), sources)

@@ -93,8 +93,13 @@ def _case(
         x, weights = np.full_like(x, -128), np.full_like(weights, rng.choice([-127, 127]))
     x_zero, zero = (int(n) for n in rng.integers(-128, 128, 2))
     bias = rng.integers(-(2**14), 2**14, outputs)
-    scale = _scale(rng, outputs, depth)
-    low = zero if rng.random() < 0.4 else int(rng.choice([-128, -20]))
+    large = rng.random() < 0.2
+    if large:  # sums that stay within int8 under factors of 1/2 and more
+        weights = rng.integers(-1, 2, weights.shape) * (rng.random(weights.shape) < 0.2)
+        x, bias = np.clip(x, x_zero - 20, x_zero + 20), rng.integers(-40, 40, outputs)
+        x = np.clip(x, -128, 127)
+    scale = _scale(rng, outputs, depth, large)
+    low = int(rng.choice([zero, zero, max(-128, zero - 6), -128, -20]))
     high = max(low, int(rng.choice([127, 127, 60])))
     acc = bias + _sums(x - x_zero, weights, window, kind == DEPTHWISE)
     expected = np.clip(zero + multiply(acc, scale), low, high).astype(np.int8)
@@ -129,11 +134,11 @@ def _case(
     return Case(inputs, _filled(expected.reshape(-1), Y_BYTES), said)
 
 
-def _scale(rng: np.random.Generator, outputs: int, depth: int) -> Multiplier:
-    """Factors that bring sums into eight bits; sometimes some are 1/2 and more, sometimes half a step is met often."""
+def _scale(rng: np.random.Generator, outputs: int, depth: int, large: bool) -> Multiplier:
+    """Factors that bring sums into eight bits, or some of 1/2 and more; sometimes half a step is met often."""
     shift = rng.integers(-12, -6, outputs) - int(np.log2(depth + 1)) // 2
-    if rng.random() < 0.15:
-        shift = rng.integers(-4, 4, outputs)
+    if large:  # the largest is often just 0
+        shift = rng.integers(-4, int(rng.choice([1, 1, 4])), outputs)
     exact = rng.random() < 0.3
     m0 = np.full(outputs, 2**30) if exact else rng.integers(2**30, 2**31, outputs)
     return Multiplier(m0 * 2.0**-31 * 2.0**shift, m0.astype(np.int64), shift.astype(np.int64))
