@@ -7,7 +7,7 @@ quantization itself costs against the float model is reported, not judged: that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ from .parity_records import (
     Rule,
     judge,
 )
-from .parity_signs import judge_sign_steps, judge_signs, takes_signs
+from .parity_signs import judge_sign_steps, judge_signs, need_layers, next_to_threshold, takes_signs
 from .parity_tflite import TfliteValues
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def verify(
         reference: callable from a sample to outputs (`torch_reference`), an ONNX or TFLite file, or a ModelProto.
         candidates: files; ONNX files first, where a TFLite file is to be compared with its ONNX twin.
         inputs: samples of batch 1, raw float values, axes as in ONNX (NCHW).
-        layers: compare inner values as well, on the first `layer_samples` samples.
+        layers: compare inner values as well, on the first `layer_samples` samples (networks of signs: on all).
         layer_reference: ONNX model whose inner values are right; by default the candidates' twin, else the reference.
 
     Raises:
@@ -95,9 +95,11 @@ def verify(
         reference=base.label, samples=len(samples), layer_samples=0, outputs=tuple(rows)
     )
     if layers:
-        few = samples[: max(layer_samples, 1)]
+        models = [s.opened.model for s in subjects if isinstance(s.opened, OnnxSubject)]
+        few = samples if takes_signs(models) else samples[: max(layer_samples, 1)]
         report = _with_layers(report, base, subjects, few, layer_reference, limits, progress)
         report = accept_added_rounding(report, limits)
+    report = need_layers(report)
     outcomes = [row.outcome for row in report.outputs] + [row.outcome for row in report.layers]
     failed = Outcome.FAIL in outcomes
     return replace(report, passed=not failed)
@@ -144,9 +146,21 @@ def _compare_outputs(
             _add(pair, right, found[subjects.index(pair.subject)])
         if progress:
             progress.advance()
-    opened = [base.model, *(s.opened for s in subjects)]
-    signs = takes_signs([m.model for m in opened if isinstance(m, OnnxSubject)])
-    return [row for pair, _ in pairs for row in _rows(pair, names, len(samples), limits, signs)]
+    return [
+        row
+        for pair, peer in pairs
+        for row in _rows(pair, names, limits, _flips(base, subjects, pair, peer, samples))
+    ]
+
+
+def _flips(
+    base: Base, subjects: list[Subject], pair: _Pair, peer: int | None, samples: list[Sample]
+) -> Callable[[int], bool] | None:
+    """Whether a bit may flip on the sample of a number, by the ONNX model that is nearest; None: it takes no signs."""
+    peers = [] if peer is None else [subjects[peer].opened]
+    near = [pair.subject.opened, *peers, base.model, *(s.opened for s in subjects)]
+    models = [m for m in near if isinstance(m, OnnxSubject) and takes_signs([m.model])]
+    return (lambda n: next_to_threshold(models[0], samples[n])) if models else None
 
 
 def _settle(subjects: list[Subject], sample: Sample, expected: Sequence[Array]) -> None:
@@ -221,9 +235,9 @@ def _add(pair: _Pair, expected: Sequence[Array], found: Sequence[Array]) -> None
 
 
 def _rows(
-    pair: _Pair, names: list[str], samples: int, limits: ParityLimits, signs: bool
+    pair: _Pair, names: list[str], limits: ParityLimits, may_flip: Callable[[int], bool] | None
 ) -> list[OutputRow]:
-    """One row per output; `signs`: the network takes signs, whose bits may flip."""
+    """One row per output; `may_flip`: where the network takes signs, whether some may flip on a sample."""
     rows = []
     for name, gauge, agreement in zip(names, pair.gauges, pair.agreements, strict=True):
         distance, share = gauge.distance(), agreement.share()
@@ -231,9 +245,9 @@ def _rows(
         if rule is Rule.INT8 and distance.step is None:
             rule = Rule.FLOAT  # this output stayed float
         outcome, reason = judge(rule, distance, limits, share if rule is Rule.INT8 else None)
-        if signs and outcome is Outcome.FAIL and rule in (Rule.FLOAT, Rule.INT8):
+        if may_flip and outcome is Outcome.FAIL and rule in (Rule.FLOAT, Rule.INT8):
             outcome, reason = (
-                judge_signs(gauge.relatives, share, limits)
+                judge_signs(gauge.relatives, may_flip, share, limits)
                 if rule is Rule.FLOAT
                 else judge_sign_steps(distance, share, limits)
             )
@@ -245,7 +259,7 @@ def _rows(
                 against=pair.against,
                 output=name,
                 rule=rule,
-                samples=samples,
+                samples=len(gauge.relatives),
                 distance=distance,
                 agreement=share,
                 outcome=outcome,

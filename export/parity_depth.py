@@ -27,12 +27,12 @@ def accept_added_rounding(report: ParityReport, limits: ParityLimits) -> ParityR
 
 def _accepted(row: OutputRow, report: ParityReport, limits: ParityLimits) -> OutputRow:
     cost, layers = _quantization_cost(row, report), _layers_of(row, report.layers)
-    rounds = row.rule is Rule.INT8 or (
-        row.rule is Rule.FLOAT and any(layer.rule is Rule.INT8 for layer in layers)
-    )
-    if not rounds or cost is None or not _pass(row, layers):
+    rounds = row.distance.step is not None or any(layer.rule is Rule.INT8 for layer in layers)
+    judged = row.rule in (Rule.INT8, Rule.FLOAT, Rule.SIGNS)
+    if not (judged and rounds) or cost is None or not _pass(row, layers):
         return row
-    same = row.agreement is None or row.agreement >= limits.agreement
+    needed = limits.signs_close if row.rule is Rule.SIGNS else limits.agreement
+    same = row.agreement is None or row.agreement >= needed
     if not same or not row.distance.mean_abs <= cost:
         return row
     text = (

@@ -7,13 +7,16 @@ this layer's own difference remains. The second decides, whatever the depth of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
 
 from .parity_distance import Array, Gauge
 from .parity_onnx import OnnxSubject, Tap
 from .parity_records import LayerRow, Outcome, ParityLimits, Rule, judge
+from .parity_signs import judge_packed, packed_values
 
 
 class Values(Protocol):
@@ -27,6 +30,9 @@ class Values(Protocol):
 
     def operator(self, name: str) -> str:
         """Operator that writes it."""
+
+    def signs(self) -> Collection[str]:
+        """Names whose values are kept as bits: they are 1 and -1 here, whatever they are in the model."""
 
     def inner(self, values: Sequence[Array], names: Sequence[str]) -> dict[str, Array]:
         """name -> real value in ONNX's axis order for one sample."""
@@ -64,6 +70,7 @@ def compare_layers(
     steps.update({name: reference.step(name) for name in late})
     total = {name: Gauge(steps[name], limits.int8_steps) for name in names}
     own = {name: Gauge(steps[name], limits.int8_steps) for name in names}
+    signs, packed = candidate.signs(), packed_values(reference, names)
     tap = reference.tap(names)
     cut = reference.cut(names) if rule is not Rule.REPORTED else None
     for values in samples:
@@ -71,6 +78,10 @@ def compare_layers(
         found.update({name: reference.rounded(name, found[name]) for name in late})
         expected = tap.run(values)
         alone = cut.run(values, found) if cut else {}
+        for name in signs:
+            expected[name] = np.where(expected[name] < 0, -1.0, 1.0)
+            if cut:
+                alone[name] = np.where(alone[name] < 0, -1.0, 1.0)
         for name in names:
             total[name].add(expected[name], found[name])
             if cut:
@@ -85,6 +96,7 @@ def compare_layers(
             labels,
             total[name],
             own[name] if cut else None,
+            name in packed,
         )
         for name in names
     ]
@@ -101,12 +113,15 @@ def _row(
     labels: tuple[str, str],
     total: Gauge,
     own: Gauge | None,
+    packed: bool,
 ) -> LayerRow:
     distance = total.distance()
     alone = own.distance() if own else None
     judged = alone if alone is not None else distance
     applied = Rule.FLOAT if rule is Rule.INT8 and judged.step is None else rule
     outcome, reason = judge(applied, judged, limits)
+    if packed and alone is not None and outcome is Outcome.PASS:
+        outcome, reason = judge_packed(alone)
     return LayerRow(
         candidate=labels[0],
         engine=labels[1],
@@ -141,6 +156,10 @@ class OnnxValues:
     def operator(self, name: str) -> str:
         """ONNX operator that writes it."""
         return str(self.subject.producers[name].op_type)
+
+    def signs(self) -> Collection[str]:
+        """None: packed layers read real values."""
+        return ()
 
     def inner(self, values: Sequence[Array], names: Sequence[str]) -> dict[str, Array]:
         """One run of the model with these values as outputs."""

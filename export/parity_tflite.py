@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..runtime.artifact import read_model_bytes
 from .parity_axes import settle_axes
+from .parity_bits import PackedBits
 from .parity_distance import Array
 from .parity_layers import layer_names
 from .parity_lowering import orders_by_lowering
@@ -126,17 +127,20 @@ class TfliteValues:
         self._operators = subject.operators()
         self._orders: dict[str, Order] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self._tensors: dict[str, str] = {}
+        self._bits = PackedBits({}, {})
 
     def layers(self, reference: OnnxSubject) -> tuple[list[str], list[str]]:
         """Tensors that have a name, a size and a certain axis order in common with an ONNX value."""
-        wanted = [name for name in layer_names(reference) if name in self.subject.tensors]
-        shapes = {name: reference.shapes[name] for name in wanted if name in reference.shapes}
+        every = layer_names(reference)
+        self._tensors = {n: t for n in every if (t := self._tensor_of(n)) is not None}
+        shapes = {t: reference.shapes[n] for n, t in self._tensors.items() if n in reference.shapes}
         models = (reference.model, *self.models)
         orders = self.subject.orders(shapes, models, self.precision)
         names, notes = [], []
-        for name in wanted:
-            tensor = self.subject.tensors[name]
-            if name in orders and tensor.n_elements == int(np.prod(shapes[name])):
+        for name, made in self._tensors.items():
+            tensor = self.subject.tensors[made]
+            if made in orders and tensor.n_elements == int(np.prod(shapes[made])):
                 names.append(name)
             else:
                 notes.append(
@@ -144,20 +148,37 @@ class TfliteValues:
                     "as it lies in memory, or its axis order is open; the layer behind it is"
                 )
         self._orders, self._shapes = orders, shapes
-        return names, notes
+        self._bits = PackedBits.read(reference, self.subject.tensors, set(every) - set(names))
+        return [name for name in every if name in {*names, *self._bits.names}], notes
+
+    def _tensor_of(self, name: str) -> str | None:
+        """The tensor that holds a value: of its name, or what an operator with another result makes of it at once."""
+        return next((t for t in (name, f"{name}/quantized") if t in self.subject.tensors), None)
+
+    def signs(self) -> Collection[str]:
+        """Values that the file keeps as bits."""
+        return self._bits.names
 
     def step(self, name: str) -> float | None:
-        """Quantization step of a tensor."""
-        return self.subject.step(name)
+        """Quantization step of a value."""
+        return self.subject.step(self._tensors.get(name, name))
 
     def operator(self, name: str) -> str:
         """TFLite operator that writes it."""
-        return self._operators.get(name, "")
+        made = (
+            self._bits.tensor(name) if name in self._bits.names else self._tensors.get(name, name)
+        )
+        return self._operators.get(made, "")
 
     def inner(self, values: Sequence[Array], names: Sequence[str]) -> dict[str, Array]:
-        """One run, and the tensors it leaves."""
+        """One run, and the values it leaves."""
         self.subject.run(values)
-        return self.subject.inner(names, self._orders, self._shapes)
+        bits = [name for name in names if name in self._bits.names]
+        kept = {name: self._tensors[name] for name in names if name not in self._bits.names}
+        found = self.subject.inner(list(kept.values()), self._orders, self._shapes)
+        raw = self.subject.session.intermediate([self._bits.tensor(name) for name in bits])
+        signs = {name: self._bits.unpack(name, raw[self._bits.tensor(name)]) for name in bits}
+        return {name: found[tensor] for name, tensor in kept.items()} | signs
 
 
 def precision_of(model: Any) -> str:

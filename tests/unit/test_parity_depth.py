@@ -65,6 +65,15 @@ def test_rounding_below_the_cost_of_quantization_is_accepted_and_said() -> None:
     assert "(mean 1.200 steps)" in accepted.reason
 
 
+@pytest.mark.parametrize(("agreement", "passes"), [(0.96, True), (0.94, False)])
+def test_networks_of_signs_flip_the_top_1_more_often(agreement: float, passes: bool) -> None:
+    given = report()
+    twin, row = given.outputs
+    flipped = replace(row, rule=Rule.SIGNS, agreement=agreement)
+    assert (verdict(replace(given, outputs=(twin, flipped))) is Outcome.PASS) is passes
+    assert verdict(replace(given, outputs=(twin, replace(row, agreement=0.96)))) is Outcome.FAIL
+
+
 def test_nothing_is_accepted_beyond_that_cost() -> None:
     assert verdict(report(mean=0.61)) is Outcome.FAIL
 
