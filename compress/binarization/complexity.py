@@ -106,25 +106,19 @@ def extras(
 ) -> Complexity:
     """What `operator` needs at run time in one layer; `inputs` and `outputs` are values of one sample.
 
-    Scales per channel, thresholds per channel and normalised weights fold away: nothing is charged for them.
+    Scales per channel, thresholds per channel and normalised weights fold away: nothing is charged for them. Nor for
+    inputs of 0 and 1 (`dorefa-paper`): x = (s + 1) / 2 adds half the sum of the weights, a constant per channel.
     """
     positions = outputs // shape.outputs
     window = positions * shape.taps
     if operator == "xnor-bibench":  # mean |X| of the sample, and one multiplication per output
         return Complexity(0, 0, 0, 0, extra_operations=inputs + outputs)
-    if (
-        operator == "xnor-paper"
-    ):  # mean over channels, box over the window, one multiplication per output
+    if operator == "xnor-paper":  # mean over channels, box over the window, a factor per output
         box = positions * math.prod(shape.kernel)
         return Complexity(0, 0, 0, 0, extra_operations=inputs + box + outputs)
     if operator == "xnorpp-paper":  # alpha, beta and gamma; two multiplications fold into one table
         kept = shape.outputs + sum(output.shape[2:]) if shape.kernel else shape.outputs
         return Complexity(0, 0, 0, 0, extra_parameters=kept, extra_operations=outputs)
-    if operator in (
-        "adabin",
-        "adabin-code",
-    ):  # a sum of the window's signs, and its share of every output
+    if operator in ("adabin", "adabin-code"):  # a sum of the window's signs, its share per output
         return Complexity(0, 0, 0, 0, 2 + shape.outputs, outputs, window)
-    if operator == "dorefa-paper":  # inputs of 0 and 1: the popcount of the window
-        return Complexity(0, 0, 0, 0, extra_binary=window)
     return Complexity(0, 0, 0, 0)

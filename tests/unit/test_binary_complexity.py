@@ -72,7 +72,7 @@ INPUTS, OUTPUTS, POSITIONS, WINDOW = 4 * 5 * 6, 8 * 5 * 6, 5 * 6, 5 * 6 * 4 * 9
         ("xnor-paper", 0, INPUTS + 9 * POSITIONS + OUTPUTS, 0),
         ("xnorpp-paper", 8 + 5 + 6, OUTPUTS, 0),
         ("adabin", 2 + 8, OUTPUTS, WINDOW),
-        ("dorefa-paper", 0, 0, WINDOW),
+        ("dorefa-paper", 0, 0, 0),
     ],
 )
 def test_what_operators_are_charged_for(
