@@ -9,6 +9,7 @@ Imports torch at the top: import this module inside functions.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ __all__ = ["BinaryConv1d", "BinaryConv2d", "BinaryLinear", "RPReLU", "RSign", "b
 BORDERS = (0, 1, -1)
 
 
-class BinaryLayer(nn.Module):
+class BinaryLayer(nn.Module, ABC):
     """What the three layers share. `weight` is the latent weight, [outputs, inputs of a group, kernel...]."""
 
     weight: nn.Parameter
@@ -40,9 +41,9 @@ class BinaryLayer(nn.Module):
         self.operator: Operator = make_operator(operator, shape, scaled_gradient)
         self.binary_weights = True
 
+    @abstractmethod
     def product(self, values: Tensor, weight: Tensor) -> Tensor:
         """The sum of products; an exact integer for signs."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, inputs, positions...] -> [N, outputs, positions...] (dense: the last axis)."""
