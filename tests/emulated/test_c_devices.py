@@ -13,11 +13,15 @@ from edgepress.devices.firmware_vectors import Vectors
 from edgepress.devices.measurement import Evidence
 from edgepress.devices.profile import load_profile
 from edgepress.export.onnx.intake import from_onnx
+from edgepress.export.parity_records import Candidate
+from edgepress.runtime.artifact import model_sha256
 from edgepress.runtime.errors import ParityError
-from edgepress.runtime.session import open_session
+from edgepress.runtime.session import Session, open_session
+from edgepress.tools import device_proof
 from edgepress.tools.bench.native_instructions import proven_vectors
 from edgepress.tools.bench.native_parity import CORES as NATIVE_CORES
 from edgepress.tools.bench.native_parity import cases, find_all_tools, run_case
+from edgepress.tools.device_proof import prove_on_device
 from support import c_models, ptq
 from support.commands import call
 from support.data import need_data
@@ -47,6 +51,7 @@ def test_every_core_equals_the_integer_reference(name: str, device: str, tmp_pat
     result = run_on(folder, device, vectors_of(folder, name))
     found = result.measurement()
     assert found.evidence is Evidence.EMULATED and found.engine == "native"
+    assert (found.device, found.artifact_sha256) == (device, model_sha256(folder))
     assert not any(key.endswith("_ms") for key in found.values)
     assert [call.function for call in result.calls[1:]] == [c.function for c in result.folder.calls]
     assert all(call.instructions > 0 for call in result.calls)
@@ -139,17 +144,66 @@ printf '#!/bin/sh\nexec qemu-aarch64 -cpu cortex-a53 %s.elf "$@"\n' "$2" > "$2"
 """
 
 
-def test_a_watch_over_adb_gets_a_static_program(tmp_path: Path) -> None:
-    """A script stands in for adb; the program that was pushed runs under QEMU, its times say nothing."""
+def watch(tmp_path: Path, script: str = _FAKE_ADB) -> tuple[Path, Path]:
+    """(a device's folder, the script that stands in for adb)."""
     root, adb = tmp_path / "device", tmp_path / "adb"
     (root / "bin").mkdir(parents=True)
     for name, text in {"uname": "echo aarch64", "getprop": "", "chmod": _CHMOD}.items():
         (root / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
         (root / "bin" / name).chmod(0o755)
-    adb.write_text(_FAKE_ADB.replace("@ROOT@", str(root)))
+    adb.write_text(script.replace("@ROOT@", str(root)))
     adb.chmod(0o755)
+    return root, adb
+
+
+def test_a_watch_over_adb_gets_a_static_program(tmp_path: Path) -> None:
+    """A script stands in for adb; the program that was pushed runs under QEMU, its times say nothing."""
+    root, adb = watch(tmp_path)
     folder = c_models.write(ptq.quantized_hub("residual"), tmp_path / "c", device="cortex-a53")
     found = measure_board(folder, "adb://W7", processes=1, options=BoardOptions(adb=str(adb)))
     assert found.engine == "native" and len(found.samples["latency_ms"][0]) == 100
     assert found.values["latency_ms"] > 0 and "outputs were those" in found.notes[0]
     assert [path.name for path in root.iterdir()] == ["bin"]
+
+
+def test_one_wrong_value_on_a_watch_is_told(tmp_path: Path) -> None:
+    """One byte of the outputs that are pulled is another: the first after the row's two numbers."""
+    damage = "data = bytearray(open(sys.argv[1], 'rb').read()); data[8] ^= 1; open(sys.argv[1], 'wb').write(data)"
+    pull = 'cp "$(place "$2")" "$3"'
+    root, adb = watch(
+        tmp_path, _FAKE_ADB.replace(pull, f'{pull}; python3 -c "import sys; {damage}" "$3"')
+    )
+    folder = c_models.write(ptq.quantized_hub("residual"), tmp_path / "c", device="cortex-a53")
+    with pytest.raises(ParityError, match="1 of"):
+        measure_board(folder, "adb://W7", processes=1, options=BoardOptions(adb=str(adb)))
+    assert [path.name for path in root.iterdir()] == ["bin"]
+
+
+class OffByOne:
+    """A session whose first output value is one step off."""
+
+    def __init__(self, session: Session):
+        self.session = session
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.session, name)
+
+    def run(self, given: list[np.ndarray]) -> list[np.ndarray]:
+        outputs = self.session.run(given)
+        outputs[0].reshape(-1)[0] ^= 1
+        return outputs
+
+
+@pytest.mark.parametrize("device", ["stm32l4r5", "pi5"])
+def test_a_proof_on_a_device_fails_by_one_step(
+    device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = c_models.write(ptq.quantized_hub("residual"), tmp_path, device=DEVICES[device])
+    candidate, samples = Candidate(folder, "native"), ptq.samples("residual", 2, 5)
+    options = BoardOptions()
+    (row,) = prove_on_device(device, [candidate], samples, options, named=True)
+    assert (row.outcome, row.samples) == ("pass", 2)
+    open_here = device_proof.reference_session
+    monkeypatch.setattr(device_proof, "reference_session", lambda *a: OffByOne(open_here(*a)))
+    (row,) = prove_on_device(device, [candidate], samples, options, named=True)
+    assert row.outcome == "fail" and "depart" in row.reason

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgepress.devices.emulate_c import find_linux_tools
-from edgepress.devices.emulate_mcu import find_tools
-from edgepress.runtime.errors import MissingToolError
+from edgepress.runtime.artifact import model_sha256
 from edgepress.runtime.session import open_session
 from edgepress.runtime.timing import random_inputs
 from edgepress.tools.cache import Cache
@@ -18,21 +16,13 @@ from edgepress.tools.gate.run import Settings, run_gates
 from support import c_models, ptq
 from support.gates import write_config
 
-pytestmark = pytest.mark.emulated
+pytestmark = [pytest.mark.emulated, pytest.mark.usefixtures("tools", "linux_tools")]
 
 GATE = """\
 baseline: {{models: old}}
 gates:
   - {{model: net.c, device: {device}, engine: native{more}}}
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tools() -> None:
-    try:
-        find_tools(), find_linux_tools()
-    except MissingToolError as error:
-        pytest.skip(f"{error.what}: {error.hint}; `make test-emulated` installs it")
 
 
 def gated(
@@ -53,6 +43,7 @@ def test_weights_packed_for_no_core_are_caught(tmp_path: Path, device: str, core
     assert slower.verdict.word == "fail" and slower.change is not None and slower.change.ratio > 1.1
     assert slower.candidate is not None and slower.candidate.evidence == "emulated"
     assert (slower.candidate.device, slower.candidate.engine) == (device, "native")
+    assert slower.candidate.model_sha256 == model_sha256(tmp_path / "net.c")
     assert found["macs"].verdict.word == "pass"
 
 

@@ -13,6 +13,7 @@ from edgepress.devices.measurement import Evidence, Measurement
 from edgepress.runtime.artifact import model_sha256
 from edgepress.runtime.c_folder import MANIFEST
 from edgepress.runtime.errors import InputError, UsageError
+from edgepress.tools.gate import measure
 from edgepress.tools.gate.board_config import Board
 from edgepress.tools.gate.board_measurer import BoardTimer
 from edgepress.tools.gate.config import load_config
@@ -100,6 +101,14 @@ def test_the_key_of_a_kept_number_changes_with_any_of_its_files(folder: Path) ->
     assert measurement_key(FolderFacts(), job(folder)) == before
     source = folder / "model.c"
     source.write_text(source.read_text() + "\n")
+    assert measurement_key(FolderFacts(), job(folder)) != before
+
+
+def test_a_number_of_other_code_is_not_taken_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = measurement_key(FolderFacts(), job(folder))
+    monkeypatch.setattr(measure, "own_source_sha256", lambda: "edited")
     assert measurement_key(FolderFacts(), job(folder)) != before
 
 
