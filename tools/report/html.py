@@ -7,11 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..recipe_records import PRECISIONS
 from ..render import kib, number, plural, seconds, shapes
 from . import svg, tables, views
 from .views import Facts, Report
-
-PRECISIONS = ("float32", "fp16", "int8", "dynamic", "weight-only")
 
 
 def to_html(report: Report) -> str:

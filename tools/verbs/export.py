@@ -11,6 +11,7 @@ import click
 
 from ..exit_codes import ExitCode
 from ..invocation import Invocation, common_options
+from ..recipe_records import BINARY_FORMS, FORMATS, PRECISIONS
 from .options import (
     data_options,
     given_model,
@@ -25,9 +26,6 @@ from .options import (
 if TYPE_CHECKING:
     from ..model_source import ModelSource
 
-FORMATS = ("onnx", "qonnx", "tflite", "c")
-BINARY_FORMS = ("int8", "lce")
-PRECISIONS = ("float32", "fp16", "int8", "dynamic", "weight-only")
 AUTO = "float32, or int8 for a quantized model"
 
 
