@@ -34,8 +34,9 @@
 
 #define EP_BITS_GROUP 32
 
-/* Where kernels count down, ep_bdots gives the negative of counts: a matter of the layout, whatever a file is built with. */
-#if EP_LAYOUT == EP_LAYOUT_SMLAD
+/* Where kernels count down, ep_bdots gives the negative of counts: a matter of layout and target, which all files of a
+ * program share, not of how one of them is optimized. */
+#if EP_LAYOUT == EP_LAYOUT_SMLAD && defined(EP_TARGET_SMLAD) && !defined(EP_TARGET_MVE)
 #define EP_BITS_SIGN (-1)
 #else
 #define EP_BITS_SIGN 1

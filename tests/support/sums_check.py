@@ -70,7 +70,10 @@ def cases(seed: int = 1) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
 def _case(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     zeros = rng.integers(-128, 128, 3)
     if rng.random() < 0.5:
-        factors = [(2**30, 0), (2**30, int(rng.integers(-3, 1)))]
+        nearly = 2**30 + int(
+            rng.choice([0, 256, 512, 1024, 2048])
+        )  # one beyond a half, of some sums
+        factors = [(2**30, 0), (nearly, int(rng.choice([0, 0, -1, -2])))]
         factors = [factors[n] for n in rng.permutation(2)]
         factors.append((2**30, int(rng.integers(-21, -18))))
     else:
@@ -80,8 +83,11 @@ def _case(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]
         factors.append((int(rng.integers(2**30, 2**31)), int(rng.integers(-20, -15))))
     bounds = [-128, rng.choice([127, 60])]
     words = [*zeros[:2], rng.choice([1, 1, -1]), *np.ravel(factors), zeros[2], *bounds]
-    sides = rng.integers(-128, 128, (2, LENGTH)).astype(np.int8)
-    return np.array(words, np.int32), sides[0], sides[1]
+    sides = rng.integers(-128, 128, (2, LENGTH))
+    if rng.random() < 0.5:
+        sides = np.clip(zeros[:2, None] + rng.integers(-12, 13, (2, LENGTH)), -128, 127)
+    first, second = sides.astype(np.int8)
+    return np.array(words, np.int32), first, second
 
 
 def write(folder: Path, core: str, firmware: bool) -> list[str]:
