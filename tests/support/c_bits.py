@@ -60,6 +60,8 @@ def draw(rng: np.random.Generator, largest: int) -> Case:
     channels = int(rng.choice([1, 2, 8, 16, 32, 64, *rng.integers(1, largest + 1, 10)]))
     outputs = int(rng.integers(1, 71))
     result = RESULTS[rng.integers(len(RESULTS))]
+    if result == "int32":  # whole words and vectors of bits, one more, or any
+        outputs = int(rng.choice([17, 32, 33, 49, 49, outputs]))
     if groups > 1:
         channels, outputs = 64 * -(-channels // 64), 64 if result == "int32" else outputs * 2
     pad_one = bool(rng.integers(2))
