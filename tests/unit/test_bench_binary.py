@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -11,6 +12,7 @@ import xml.etree.ElementTree as Xml
 import pytest
 import torch
 from edgepress.compress import datasets
+from edgepress.compress.binarization.complexity import Complexity
 from edgepress.tools.bench_binary import damage, formulas, networks, plan, report, tracks
 from edgepress.tools.bench_binary.jobs import job_of, limited
 from edgepress.tools.bench_binary.records import (
@@ -123,8 +125,6 @@ def test_limits_spread_over_the_splits_and_leave_the_task_alone() -> None:
 @pytest.mark.parametrize("shape", [(6, 40), (1, 8, 8), (3, 32, 32)])
 @pytest.mark.parametrize("network", ["mlp", "transformer"])
 def test_networks_for_any_shape_become_binary_inside(shape: tuple[int, ...], network: str) -> None:
-    import dataclasses
-
     task = dataclasses.replace(datasets.task("toy"), input_shapes=(shape,))
     case = Case("toy", network)
     model = networks.build(case, task)
@@ -159,6 +159,23 @@ def test_the_markdown_says_budget_split_evidence_and_samples() -> None:
                  "after BiBench"):  # fmt: skip
         assert part in text, part
     assert text.index("Learning task") < text.index("Complexity")  # the order of the tracks
+
+
+def test_made_up_data_is_said_before_any_figure() -> None:
+    result = _result(*FIGURES)
+    assert report.MADE_UP not in report.markdown(result)
+    toy = dataclasses.replace(result, data=("toy: train 64 (synthetic, for smoke tests only)",))
+    text = report.markdown(toy)
+    assert text.index(report.MADE_UP) < text.index("| operator |")
+
+
+def test_64_binary_extras_count_as_one_operation() -> None:
+    (row,) = (
+        f
+        for f in tracks.complexity_track("adabin", {CASE: Complexity(8, 4, 640, 320, 2, 10, 128)})
+        if f.metric == "extra_operations"
+    )
+    assert row.value == 12
 
 
 def test_csv_and_json_hold_every_figure() -> None:
