@@ -158,6 +158,22 @@ def test_two_stages_train_and_resume_to_the_same_weights(optimizer: str, tmp_pat
         assert set(layer.weight.detach().unique().tolist()) <= {-1.0, 1.0}
 
 
+def test_every_epoch_of_both_stages_sets_the_schedules_and_the_end_is_that_of_the_last() -> None:
+    made = binarize(_net("toy_cnn"), torch.zeros(2, 1, 8, 8), BinarizeConfig("recu", last=True))
+    operator = next(iter(binary_layers(made).values())).operator
+    seen: list[tuple[int, int]] = []
+    real = operator.at
+
+    def at(epoch: int, epochs: int) -> None:
+        seen.append((epoch, epochs))
+        real(epoch, epochs)
+
+    operator.at = at  # type: ignore[method-assign]
+    train_binary(made, datasets.task("toy"), CONFIG)
+    assert list(dict.fromkeys(seen[:-1])) == [(0, 2), (1, 2)] and seen.count((1, 2)) >= 2
+    assert seen[-1] == (3, 4)
+
+
 def test_a_resnet_with_a_shortcut_per_convolution() -> None:
     plain, more = _net("resnet20"), _net("resnet20", shortcuts="conv")
     assert [(k, v.shape) for k, v in more.state_dict().items()] == [
