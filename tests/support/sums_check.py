@@ -1,6 +1,7 @@
 """Sums of int8 rows at once, which takes vectors, and element by element, which takes none: a C program that compares.
 
-Factors are random, or powers of two: then sums meet halves exactly, where a rounding that leans to one side is seen.
+Factors are random, or powers of two: then sums meet halves exactly, where a rounding that leans to one side is seen;
+or one side is nothing and the other far to the right, so that its inner roundings are seen in the result.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from edgepress.export.c.kernels import TARGET, needed
 from edgepress.export.c.pack import layout_of, target_header
 
 LENGTH = 67
-COUNT = 200
+COUNT, HOST_COUNT = 200, 20_000
+"""Calls on an emulated core, and on this machine."""
 
 _DIFFER = """
 #include "ep_add_s8.h"
@@ -52,19 +54,31 @@ int main(void)
     int32_t p[12];
     int8_t sides[2][67];
     FILE *file = fopen("cases.bin", "rb");
-    for (int left = file == NULL ? 0 : 200; left > 0; left--) {
+    for (int left = file == NULL ? 0 : COUNT; left > 0; left--) {
         if (fread(p, sizeof p, 1, file) != 1 || fread(sides, sizeof sides, 1, file) != 1) return 2;
-        if (differ(p, sides[0], sides[1])) return printf("case %d\\n", 200 - left), 1;
+        if (differ(p, sides[0], sides[1])) return printf("case %d\\n", COUNT - left), 1;
     }
     return file == NULL;
 }
 """
 
 
-def cases(seed: int = 1) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def cases(seed: int = 1, count: int = COUNT) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """(zero points, sign, factors, bounds; both sides) of each call."""
     rng = np.random.default_rng(seed)
-    return [_case(rng) for _ in range(COUNT)]
+    return [_alone(rng) if number % 3 == 2 else _case(rng) for number in range(count)]
+
+
+def _alone(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One side at its zero point; the result counts the other's inner steps in halves."""
+    zeros = rng.integers(-128, 128, 3)
+    half, sides = int(rng.integers(2)), rng.integers(-128, 128, (2, LENGTH))
+    sides[half] = zeros[half]
+    other = (int(rng.integers(2**30, 2**31)), int(rng.integers(-20, -17)))
+    factors = [(2**30, 0), other] if half == 0 else [other, (2**30, 0)]
+    words = [*zeros[:2], 1, *np.ravel([*factors, (2**31 - 1, -1)]), 0, -128, 127]
+    first, second = sides.astype(np.int8)
+    return np.array(words, np.int32), first, second
 
 
 def _case(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -93,9 +107,10 @@ def _case(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def write(folder: Path, core: str, firmware: bool) -> list[str]:
     """The kernels of a core and the comparison; gives the names of the sources."""
     files = needed(["ep_add_s8.h"], dict(layout_of(core).sources))
-    text = _DIFFER + (_FIRMWARE if firmware else _PROGRAM)
+    count = COUNT if firmware else HOST_COUNT
+    text = _DIFFER + (_FIRMWARE if firmware else _PROGRAM.replace("COUNT", str(count)))
     for name, data in {**files, TARGET: target_header(core), "step.c": text}.items():
         (folder / name).write_text(data)
-    data = b"".join(array.tobytes() for case in cases() for array in case)
+    data = b"".join(array.tobytes() for case in cases(count=count) for array in case)
     (folder / "cases.bin").write_bytes(data)
     return sorted(path.name for path in folder.glob("*.c"))
